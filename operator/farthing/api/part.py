@@ -1,0 +1,157 @@
+"""What every piece of a custom resource has in common.
+
+A `Part` is immutable, refuses coercion (the string "3" is no integer) and refuses
+fields it does not know. Facts that involve several fields are stated twice, side
+by side: as CEL for the API server (`rule`) and as Python (`contradictions`), with
+the same words, so that both ways in refuse alike.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+RULES = "x-kubernetes-validations"
+LIST_TYPE = "x-kubernetes-list-type"
+LIST_MAP_KEYS = "x-kubernetes-list-map-keys"
+# A human sentence on what a field takes. Used in messages, left out of the CRDs.
+ALLOWED = "x-farthing-allowed"
+
+Path = tuple[str | int, ...]
+Extra = dict[str, Any]
+
+
+class Contradiction(NamedTuple):
+    """A value that its neighbours forbid: where, what it is, what it may be."""
+
+    path: Path
+    value: object
+    allowed: str
+
+
+def literal(text: str) -> str:
+    """`text` as a CEL string literal (JSON's escapes are a subset of CEL's)."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def rule(expression: str, *, refuses: str, allowed: str, field: str = "") -> dict[str, str]:
+    """One CEL rule whose message shows the refused value and what is allowed.
+
+    `refuses` is a CEL expression giving the value as a string. `allowed` is text, in
+    which `{expression}` is replaced by the value of that CEL expression.
+    `field` points at the guilty field below the object that carries the rule.
+    """
+    stated = {
+        "rule": expression,
+        "message": "allowed: " + allowed.replace("{", "").replace("}", ""),
+        "messageExpression": f"{refuses} + " + _spoken(" is refused; allowed: " + allowed),
+    }
+    if field:
+        stated["fieldPath"] = f".{field}"
+    return stated
+
+
+def _spoken(text: str) -> str:
+    pieces = []
+    for piece in text.split("{"):
+        expression, closing, rest = piece.partition("}")
+        if closing:
+            pieces.append(expression)
+            pieces.append(literal(rest) if rest else "")
+        else:
+            pieces.append(literal(piece))
+    return " + ".join(piece for piece in pieces if piece)
+
+
+def quoted(expression: str) -> str:
+    """CEL for the string value of `expression` in double quotes."""
+    return f"'\"' + {expression} + '\"'"
+
+
+def keyed_list(*keys: str) -> Extra:
+    """The list is a map in disguise: items are told apart by `keys`."""
+    return {LIST_TYPE: "map", LIST_MAP_KEYS: list(keys)}
+
+
+def value_set() -> Extra:
+    """The list is a set: no value twice, order means nothing."""
+    return {LIST_TYPE: "set"}
+
+
+def whole_list() -> Extra:
+    """The list is one value: whoever writes it writes all of it."""
+    return {LIST_TYPE: "atomic"}
+
+
+class Part(BaseModel):
+    """An immutable piece of a resource, strict about types and field names."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
+
+    # (attribute, outside name, keys) of the lists whose items must differ.
+    _distinct: ClassVar[tuple[tuple[str, str, tuple[str, ...]], ...]] = ()
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        cls._distinct = tuple(
+            (name, field.alias or name, tuple(extra.get(LIST_MAP_KEYS, ())))
+            for name, field in cls.model_fields.items()
+            if isinstance(extra := field.json_schema_extra, dict)
+            and extra.get(LIST_TYPE) in ("map", "set")
+        )
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Facts across fields that do not hold. Paths start at this part."""
+        return iter(())
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self) -> Self:
+        found = [*self._repetitions(), *self.contradictions()]
+        if found:
+            raise PydanticCustomError(
+                "contradiction",
+                "{text}",
+                {
+                    "text": "; ".join(f"{c.value!r} is refused; allowed: {c.allowed}" for c in found),
+                    "found": found,
+                },
+            )
+        return self
+
+    def _repetitions(self) -> Iterator[Contradiction]:
+        for name, outside_name, keys in self._distinct:
+            seen = set()
+            for index, item in enumerate(getattr(self, name)):
+                identity = item if not keys else item.identity(keys)
+                if identity in seen:
+                    yield Contradiction(
+                        (outside_name, index),
+                        identity if not keys else dict(zip(keys, identity, strict=True)),
+                        f"items that differ in {', '.join(keys)}" if keys else "each value once",
+                    )
+                seen.add(identity)
+
+    def identity(self, keys: tuple[str, ...]) -> tuple[object, ...]:
+        """The values of the fields with these outside names."""
+        by_alias = {field.alias: name for name, field in type(self).model_fields.items()}
+        return tuple(getattr(self, by_alias[key]) for key in keys)
+
+    def to_document(self) -> dict[str, Any]:
+        """This part as it is written in YAML or sent to the API server."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class StatusPart(Part):
+    """A piece of a status. Fields of a newer version are ignored, not refused."""
+
+    model_config = ConfigDict(extra="ignore")
