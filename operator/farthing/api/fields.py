@@ -34,7 +34,9 @@ def number_or_unknown(value: Decimal | None, places: int = 3) -> str:
     return (rest.rstrip("0").rstrip(".") if "." in rest else rest) or "0"
 
 
-def _decimal_type(pattern: str, max_length: int, allowed: str, *, positive: bool) -> tuple[Any, ...]:
+def _decimal_type(
+    pattern: str, max_length: int, allowed: str, *, positive: bool
+) -> tuple[Any, ...]:
     shape = re.compile(pattern, re.ASCII)
 
     def parse(value: object) -> Decimal:
@@ -86,7 +88,7 @@ PositivePercent = Annotated[
 HourlyRate = Annotated[Decimal, *_decimal_type(RATE_PATTERN, 13, _RATE, positive=False)]
 
 
-def _text(pattern: str, max_length: int, allowed: str) -> tuple[Any, ...]:
+def text_type(pattern: str, max_length: int, allowed: str) -> tuple[Any, ...]:
     return (
         StringConstraints(pattern=pattern, min_length=1, max_length=max_length),
         Field(json_schema_extra={ALLOWED: allowed}),
@@ -95,7 +97,7 @@ def _text(pattern: str, max_length: int, allowed: str) -> tuple[Any, ...]:
 
 NumberOrUnknown = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^(unknown|(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?)$",
         22,
         "a decimal string or the word unknown",
@@ -103,7 +105,7 @@ NumberOrUnknown = Annotated[
 ]
 Name = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         63,
         "at most 63 lower-case letters, digits and hyphens, such as torch",
@@ -111,7 +113,7 @@ Name = Annotated[
 ]
 ObjectName = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
         253,
         "at most 253 lower-case letters, digits, hyphens and dots",
@@ -119,7 +121,7 @@ ObjectName = Annotated[
 ]
 VariantName = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         30,
         "at most 30 lower-case letters, digits and hyphens, such as int8",
@@ -136,7 +138,7 @@ LabelValue = Annotated[
 ]
 Token = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
         63,
         "at most 63 letters, digits, hyphens, dots and underscores, such as NVIDIA-L4",
@@ -144,7 +146,7 @@ Token = Annotated[
 ]
 HttpPath = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^/[A-Za-z0-9._~/-]*$",
         256,
         "an absolute path of letters, digits and . _ ~ / -, such as /metrics",
@@ -152,7 +154,7 @@ HttpPath = Annotated[
 ]
 MetricName = Annotated[
     str,
-    *_text(
+    *text_type(
         r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
         200,
         "the name of a Prometheus metric, such as farthing_requests_queued",
@@ -169,7 +171,7 @@ Instant = Annotated[
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 LongText = Annotated[str, StringConstraints(max_length=1024)]
 Reason = Annotated[
-    str, *_text(r"^[A-Za-z]([A-Za-z0-9]*)$", 128, "one CamelCase word, such as WithinSLO")
+    str, *text_type(r"^[A-Za-z]([A-Za-z0-9]*)$", 128, "one CamelCase word, such as WithinSLO")
 ]
 
 CapacityType = Literal["Reserved", "OnDemand", "Spot"]

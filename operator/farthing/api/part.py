@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -21,7 +21,7 @@ LIST_MAP_KEYS = "x-kubernetes-list-map-keys"
 ALLOWED = "x-farthing-allowed"
 
 Path = tuple[str | int, ...]
-Extra = dict[str, Any]
+Extra = dict[str, JsonValue]
 
 
 class Contradiction(NamedTuple):
@@ -37,14 +37,14 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def rule(expression: str, *, refuses: str, allowed: str, field: str = "") -> dict[str, str]:
+def rule(expression: str, *, refuses: str, allowed: str, field: str = "") -> Extra:
     """One CEL rule whose message shows the refused value and what is allowed.
 
     `refuses` is a CEL expression giving the value as a string. `allowed` is text, in
     which `{expression}` is replaced by the value of that CEL expression.
     `field` points at the guilty field below the object that carries the rule.
     """
-    stated = {
+    stated: Extra = {
         "rule": expression,
         "message": "allowed: " + allowed.replace("{", "").replace("}", ""),
         "messageExpression": f"{refuses} + " + _spoken(" is refused; allowed: " + allowed),
@@ -73,7 +73,7 @@ def quoted(expression: str) -> str:
 
 def keyed_list(*keys: str) -> Extra:
     """The list is a map in disguise: items are told apart by `keys`."""
-    return {LIST_TYPE: "map", LIST_MAP_KEYS: list(keys)}
+    return {LIST_TYPE: "map", LIST_MAP_KEYS: [*keys]}
 
 
 def value_set() -> Extra:
@@ -103,12 +103,14 @@ class Part(BaseModel):
 
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
-        cls._distinct = tuple(
-            (name, field.alias or name, tuple(extra.get(LIST_MAP_KEYS, ())))
-            for name, field in cls.model_fields.items()
-            if isinstance(extra := field.json_schema_extra, dict)
-            and extra.get(LIST_TYPE) in ("map", "set")
-        )
+        distinct = []
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict) and extra.get(LIST_TYPE) in ("map", "set"):
+                keys = extra.get(LIST_MAP_KEYS)
+                listed = tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+                distinct.append((name, field.alias or name, listed))
+        cls._distinct = tuple(distinct)
 
     def contradictions(self) -> Iterator[Contradiction]:
         """Facts across fields that do not hold. Paths start at this part."""
@@ -122,7 +124,9 @@ class Part(BaseModel):
                 "contradiction",
                 "{text}",
                 {
-                    "text": "; ".join(f"{c.value!r} is refused; allowed: {c.allowed}" for c in found),
+                    "text": "; ".join(
+                        f"{c.value!r} is refused; allowed: {c.allowed}" for c in found
+                    ),
                     "found": found,
                 },
             )

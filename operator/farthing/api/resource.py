@@ -48,14 +48,14 @@ class Metadata(Part):
 
     model_config = ConfigDict(extra="ignore")
 
-    name: str = Field(min_length=1, max_length=253)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
     namespace: str | None = Field(default=None, max_length=63)
     uid: str | None = None
     generation: int | None = None
     resource_version: str | None = None
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default={})
 
 
 class Resource(Part):

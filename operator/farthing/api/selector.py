@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from farthing.api.fields import LabelValue
 from farthing.api.part import RULES, Contradiction, Part, rule
@@ -10,7 +10,7 @@ from farthing.api.part import RULES, Contradiction, Part, rule
 LONGEST_KEY = 317  # a DNS prefix of 253, a slash and a name of 63 characters
 _KEYS = f"keys of 1 to {LONGEST_KEY} characters, such as farthing.dev/region"
 
-KEY_RULES = [
+KEY_RULES: list[JsonValue] = [
     rule(
         f"self.all(key, size(key) >= 1 && size(key) <= {LONGEST_KEY})",
         refuses="string(size(self)) + ' keys, one of them empty or too long,'",

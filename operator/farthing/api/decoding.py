@@ -1,0 +1,158 @@
+"""From a parsed document to a typed resource, or to a clear refusal.
+
+    InvalidResource     the document cannot be accepted; one line per problem
+
+It is the only exception of this package: whatever mapping comes in, a typed
+resource or an `InvalidResource` comes out.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from farthing.api import schema
+from farthing.api.capacity_pool import CapacityPool
+from farthing.api.cluster_budget import ClusterBudget
+from farthing.api.inference_runtime import InferenceRuntime
+from farthing.api.inference_service import InferenceService
+from farthing.api.model_profile import ModelProfile
+from farthing.api.part import Path
+from farthing.api.resource import GROUP, VERSION
+
+AnyResource = InferenceService | CapacityPool | InferenceRuntime | ModelProfile | ClusterBudget
+
+KINDS: Mapping[
+    str,
+    type[InferenceService]
+    | type[CapacityPool]
+    | type[InferenceRuntime]
+    | type[ModelProfile]
+    | type[ClusterBudget],
+] = {
+    "InferenceService": InferenceService,
+    "CapacityPool": CapacityPool,
+    "InferenceRuntime": InferenceRuntime,
+    "ModelProfile": ModelProfile,
+    "ClusterBudget": ClusterBudget,
+}
+
+_LONGEST_VALUE = 80
+# No resource nests deeper; what does is refused as it stands.
+_DEEPEST = 16
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a document. A value of None means that it is missing; `unknown`
+    means that there is no field of this name, and `allowed` lists those that there are.
+    """
+
+    path: str
+    value: object
+    allowed: str
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        if self.unknown:
+            return f"{self.path}: unknown field; allowed: {self.allowed}"
+        if self.value is None:
+            return f"{self.path}: missing; allowed: {self.allowed}"
+        return f"{self.path}: {_shown(self.value)} is refused; allowed: {self.allowed}"
+
+
+class InvalidResource(Exception):  # noqa: N818 - it names the document, as a condition does
+    """A document that is not an acceptable resource. The message has one line per problem."""
+
+    def __init__(
+        self, kind: str, namespace: str | None, name: str, problems: tuple[Problem, ...]
+    ) -> None:
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.problems = problems
+        identity = f"{namespace}/{name}" if namespace else name
+        super().__init__("\n".join(f"{kind} {identity}: {problem}" for problem in problems))
+
+
+def decode(document: object) -> AnyResource:
+    """The typed resource that `document` spells, defaults applied.
+
+    As at the API server, a field that is null counts as absent. Raises InvalidResource.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidResource(
+            "document", None, "(no name)", (Problem("(root)", document, "an object of Farthing"),)
+        )
+    kind, namespace, name = _identity(document)
+    expected = f"{GROUP}/{VERSION}"
+    if document.get("apiVersion") != expected:
+        problem = Problem("apiVersion", document.get("apiVersion"), expected)
+        raise InvalidResource(kind, namespace, name, (problem,))
+    if kind not in KINDS:
+        problem = Problem("kind", document.get("kind"), "one of " + ", ".join(KINDS))
+        raise InvalidResource(kind, namespace, name, (problem,))
+    try:
+        return KINDS[kind].model_validate(
+            _without_nulls(document, _DEEPEST), by_alias=True, by_name=False
+        )
+    except ValidationError as error:
+        root = schema.of_resource(KINDS[kind])
+        problems = tuple(
+            problem
+            for found in error.errors(include_url=False)
+            for problem in _problems(found, root)
+        )
+        raise InvalidResource(kind, namespace, name, problems) from error
+
+
+def _identity(document: Mapping[Any, Any]) -> tuple[str, str | None, str]:
+    kind, metadata = document.get("kind"), document.get("metadata")
+    known = metadata if isinstance(metadata, Mapping) else {}
+    namespace, name = known.get("namespace"), known.get("name")
+    return (
+        kind if isinstance(kind, str) else "document",
+        namespace if isinstance(namespace, str) else None,
+        name if isinstance(name, str) else "(no name)",
+    )
+
+
+def _without_nulls(value: Any, depth: int) -> Any:
+    if depth == 0:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _without_nulls(item, depth - 1) for key, item in value.items() if item is not None
+        }
+    if isinstance(value, list):
+        return [_without_nulls(item, depth - 1) for item in value]
+    return value
+
+
+def _problems(error: Any, root: dict[str, Any]) -> list[Problem]:
+    location: Path = tuple(step for step in error["loc"] if step != "[key]")
+    path, context = _dotted(location), error.get("ctx", {})
+    if error["type"] == "contradiction":
+        return [
+            Problem(_dotted(location + found.path), found.value, found.allowed)
+            for found in context["found"]
+        ]
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(schema.node_at(root, location[:-1]).get("properties", {}))
+        return [Problem(path, error["input"], known or "no fields", unknown=True)]
+    allowed = context.get("allowed") or schema.allowed_by(schema.node_at(root, location))
+    missing = error["type"] == "missing"
+    return [Problem(path, None if missing else error["input"], allowed)]
+
+
+def _dotted(location: Path) -> str:
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.lstrip(".") or "(root)"
+
+
+def _shown(value: object) -> str:
+    """The value as JSON in ASCII, so that no control or bidi character reaches a terminal."""
+    text = json.dumps(value, default=str, skipkeys=True)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
