@@ -108,7 +108,7 @@ class Toleration(Part):
                 rule(
                     "!has(self.tolerationSeconds)"
                     " || (has(self.effect) && self.effect == 'NoExecute')",
-                    refuses="string(self.tolerationSeconds)",
+                    refuses="self.tolerationSeconds",
                     allowed="tolerationSeconds only where effect is NoExecute",
                     field="tolerationSeconds",
                 ),
@@ -161,8 +161,8 @@ class Capacity(Part):
                 rule(
                     "!has(self.committedSlots) || !has(self.maximumSlots)"
                     " || self.committedSlots <= self.maximumSlots",
-                    refuses="string(self.committedSlots)",
-                    allowed="at most maximumSlots, which is {string(self.maximumSlots)}",
+                    refuses="self.committedSlots",
+                    allowed="at most maximumSlots, which is {self.maximumSlots}",
                     field="committedSlots",
                 )
             ]
@@ -236,19 +236,19 @@ class CapacityPoolSpec(Part):
             RULES: [
                 rule(
                     "self.capacityType != 'Reserved' || has(self.capacity.committedSlots)",
-                    refuses="'no value'",
+                    refuses="'nothing'",
                     allowed=_COMMITTED,
                     field="capacity.committedSlots",
                 ),
                 rule(
                     "self.capacityType == 'Reserved' || !has(self.capacity.committedSlots)",
-                    refuses="string(self.capacity.committedSlots)",
+                    refuses="self.capacity.committedSlots",
                     allowed=_NOT_COMMITTED,
                     field="capacity.committedSlots",
                 ),
                 rule(
                     "self.capacityType == 'Spot' || !has(self.interruption)",
-                    refuses="'interruption of a pool that is ' + self.capacityType",
+                    refuses="'a rate of interruptions'",
                     allowed=_NOT_INTERRUPTED,
                     field="interruption",
                 ),

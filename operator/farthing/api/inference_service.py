@@ -131,8 +131,8 @@ class Scaling(Part):
             RULES: [
                 rule(
                     "self.minReplicas <= self.maxReplicas",
-                    refuses="string(self.minReplicas)",
-                    allowed="at most maxReplicas, which is {string(self.maxReplicas)}",
+                    refuses="self.minReplicas",
+                    allowed="at most maxReplicas, which is {self.maxReplicas}",
                     field="minReplicas",
                 )
             ]
@@ -169,7 +169,7 @@ class Placement(Part):
             RULES: [
                 rule(
                     "self.spot != 'Forbid' || self.minimumNonSpotReplicas == 0",
-                    refuses="string(self.minimumNonSpotReplicas)",
+                    refuses="self.minimumNonSpotReplicas",
                     allowed="0 where spot is Forbid, since then no replica is on spot",
                     field="minimumNonSpotReplicas",
                 )
@@ -208,9 +208,8 @@ class InferenceServiceSpec(Part):
             RULES: [
                 rule(
                     "self.placement.minimumNonSpotReplicas <= self.scaling.maxReplicas",
-                    refuses="string(self.placement.minimumNonSpotReplicas)",
-                    allowed="at most scaling.maxReplicas, "
-                    "which is {string(self.scaling.maxReplicas)}",
+                    refuses="self.placement.minimumNonSpotReplicas",
+                    allowed="at most scaling.maxReplicas, which is {self.scaling.maxReplicas}",
                     field="placement.minimumNonSpotReplicas",
                 ),
                 rule(

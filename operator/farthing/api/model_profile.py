@@ -30,14 +30,14 @@ class ProfileEntry(Part):
             RULES: [
                 rule(
                     "self.batches.map(batch, batch.size).isSorted()",
-                    refuses="'a list of ' + string(self.batches.size()) + ' sizes'",
+                    refuses="self.batches.map(batch, batch.size)",
                     allowed=_ASCENDING,
                     field="batches",
                 ),
                 rule(
                     "self.batches.all(batch, batch.size <= self.maximumBatchSize)",
-                    refuses="'a size'",
-                    allowed="at most maximumBatchSize, which is {string(self.maximumBatchSize)}",
+                    refuses="self.batches.map(batch, batch.size)",
+                    allowed="sizes of at most maximumBatchSize, which is {self.maximumBatchSize}",
                     field="batches",
                 ),
             ]
@@ -77,12 +77,12 @@ class ProfileEntry(Part):
     def contradictions(self) -> Iterator[Contradiction]:
         sizes = [batch.size for batch in self.batches]
         if any(later < earlier for earlier, later in pairwise(sizes)):
-            yield Contradiction(("batches",), f"a list of {len(sizes)} sizes", _ASCENDING)
+            yield Contradiction(("batches",), sizes, _ASCENDING)
         if max(sizes) > self.maximum_batch_size:
             yield Contradiction(
                 ("batches",),
-                "a size",
-                f"at most maximumBatchSize, which is {self.maximum_batch_size}",
+                sizes,
+                f"sizes of at most maximumBatchSize, which is {self.maximum_batch_size}",
             )
 
 

@@ -7,6 +7,7 @@ the same words, so that both ways in refuse alike.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -40,35 +41,31 @@ def literal(text: str) -> str:
 def rule(expression: str, *, refuses: str, allowed: str, field: str = "") -> Extra:
     """One CEL rule whose message shows the refused value and what is allowed.
 
-    `refuses` is a CEL expression giving the value as a string. `allowed` is text, in
-    which `{expression}` is replaced by the value of that CEL expression.
+    `refuses` is a CEL expression giving the value; strings are shown in quotes where it
+    is wrapped in `quoted`. In `allowed`, `{expression}` is replaced by its value. The
+    message is one `format` call, since concatenating numbers has no bounded cost.
     `field` points at the guilty field below the object that carries the rule.
     """
+    first = '"%s"' if refuses.startswith(_QUOTED) else "%s"
+    inserted = re.findall(r"{([^}]*)}", allowed)
+    template = re.sub(r"{[^}]*}", "%s", f"{first} is refused; allowed: {allowed}")
+    values = ", ".join([refuses.removeprefix(_QUOTED), *inserted])
     stated: Extra = {
         "rule": expression,
-        "message": "allowed: " + allowed.replace("{", "").replace("}", ""),
-        "messageExpression": f"{refuses} + " + _spoken(" is refused; allowed: " + allowed),
+        "message": "allowed: " + re.sub(r"{[^}]*}", "the value of another field", allowed),
+        "messageExpression": f"{literal(template)}.format([{values}])",
     }
     if field:
         stated["fieldPath"] = f".{field}"
     return stated
 
 
-def _spoken(text: str) -> str:
-    pieces = []
-    for piece in text.split("{"):
-        expression, closing, rest = piece.partition("}")
-        if closing:
-            pieces.append(expression)
-            pieces.append(literal(rest) if rest else "")
-        else:
-            pieces.append(literal(piece))
-    return " + ".join(piece for piece in pieces if piece)
+_QUOTED = "quoted:"
 
 
 def quoted(expression: str) -> str:
-    """CEL for the string value of `expression` in double quotes."""
-    return f"'\"' + {expression} + '\"'"
+    """Marks a CEL expression whose value is shown in double quotes."""
+    return _QUOTED + expression
 
 
 def keyed_list(*keys: str) -> Extra:

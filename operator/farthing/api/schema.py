@@ -70,8 +70,7 @@ def _structural(node: Node, definitions: Mapping[str, Node]) -> Node:
             name: _structural(item, definitions) for name, item in result["properties"].items()
         }
         if "default" in result:
-            # The defaults of the fields inside fill it.
-            result["default"] = {}
+            result["default"] = _least(result["default"])
     elif isinstance(merged.get("additionalProperties"), Mapping):
         result["additionalProperties"] = _structural(merged["additionalProperties"], definitions)
     if "items" in result:
@@ -79,6 +78,14 @@ def _structural(node: Node, definitions: Mapping[str, Node]) -> Node:
     if result.get("type") == "integer":
         result["format"] = "int64"
     return result
+
+
+def _least(default: Any) -> Node:
+    """An object's default without what the defaults inside its fields would add anyway.
+
+    Scalars stay: the rules of the object are already checked on the default as written.
+    """
+    return {key: value for key, value in default.items() if value not in (None, {}, [])}
 
 
 def _inlined(node: Node, definitions: Mapping[str, Node]) -> Node:

@@ -13,7 +13,7 @@ _KEYS = f"keys of 1 to {LONGEST_KEY} characters, such as farthing.dev/region"
 KEY_RULES: list[JsonValue] = [
     rule(
         f"self.all(key, size(key) >= 1 && size(key) <= {LONGEST_KEY})",
-        refuses="string(size(self)) + ' keys, one of them empty or too long,'",
+        refuses="'an empty or too long key'",
         allowed=_KEYS,
     )
 ]
