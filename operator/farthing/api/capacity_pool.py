@@ -26,10 +26,11 @@ from farthing.api.part import (
     StatusPart,
     keyed_list,
     quoted,
-    rule,
+    required,
+    rule_between,
     whole_list,
 )
-from farthing.api.resource import AGE, LONGEST_NAME, Column, Definition, Resource
+from farthing.api.resource import AGE, Column, Definition, Resource
 from farthing.api.selector import KEY_RULES, key_contradictions
 
 CpuQuantity = Annotated[
@@ -99,13 +100,13 @@ class Toleration(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
-                    "self.operator != 'Exists' || !has(self.value)",
+                rule_between(
+                    "!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
                     refuses=quoted("self.value"),
                     allowed="no value where operator is Exists",
                     field="value",
                 ),
-                rule(
+                rule_between(
                     "!has(self.tolerationSeconds)"
                     " || (has(self.effect) && self.effect == 'NoExecute')",
                     refuses="self.tolerationSeconds",
@@ -118,7 +119,8 @@ class Toleration(Part):
 
     key: TaintKey = Field(description="Key of the taint.")
     operator: Literal["Equal", "Exists"] = Field(
-        default="Equal", description="Equal compares the value, Exists accepts any."
+        default="Equal",
+        description="Equal compares the value, Exists accepts any. Equal when absent.",
     )
     value: LabelValue | None = Field(
         default=None, description="Value of the taint where operator is Equal."
@@ -158,7 +160,7 @@ class Capacity(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "!has(self.committedSlots) || !has(self.maximumSlots)"
                     " || self.committedSlots <= self.maximumSlots",
                     refuses="self.committedSlots",
@@ -225,7 +227,7 @@ class Startup(Part):
 
 _COMMITTED = "a number of slots from 1 to 100000 in a Reserved pool"
 _NOT_COMMITTED = "committedSlots only where capacityType is Reserved"
-_NOT_INTERRUPTED = "interruption only where capacityType is Spot"
+_NOT_INTERRUPTED = "no interruption except where capacityType is Spot"
 
 
 class CapacityPoolSpec(Part):
@@ -234,21 +236,20 @@ class CapacityPoolSpec(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                required(
                     "self.capacityType != 'Reserved' || has(self.capacity.committedSlots)",
-                    refuses="'nothing'",
                     allowed=_COMMITTED,
                     field="capacity.committedSlots",
                 ),
-                rule(
+                rule_between(
                     "self.capacityType == 'Reserved' || !has(self.capacity.committedSlots)",
                     refuses="self.capacity.committedSlots",
                     allowed=_NOT_COMMITTED,
                     field="capacity.committedSlots",
                 ),
-                rule(
+                rule_between(
                     "self.capacityType == 'Spot' || !has(self.interruption)",
-                    refuses="'a rate of interruptions'",
+                    refuses="'interruption'",
                     allowed=_NOT_INTERRUPTED,
                     field="interruption",
                 ),
@@ -322,8 +323,6 @@ class CapacityPoolStatus(StatusPart):
     )
 
 
-_NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_NAME_ALLOWED = f"at most {LONGEST_NAME} lower-case letters, digits and hyphens"
 _COLUMNS = (
     Column(name="Type", path=".spec.capacityType", description="Capacity type."),
     Column(
@@ -368,18 +367,6 @@ _COLUMNS = (
 class CapacityPool(Resource):
     """Hardware of one capacity type in one place, and its price."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            RULES: [
-                rule(
-                    f"self.metadata.name.matches('{_NAME_PATTERN}')",
-                    refuses=quoted("self.metadata.name"),
-                    allowed=_NAME_ALLOWED,
-                    field="metadata.name",
-                )
-            ]
-        }
-    )
     definition: ClassVar[Definition] = Definition(
         plural="capacitypools",
         namespaced=False,

@@ -7,7 +7,7 @@ resource or an `InvalidResource` comes out.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -100,7 +100,7 @@ def decode(document: object) -> AnyResource:
         root = schema.of_resource(KINDS[kind])
         problems = tuple(
             problem
-            for found in error.errors(include_url=False)
+            for found in _independent(error.errors(include_url=False))
             for problem in _problems(found, root)
         )
         raise InvalidResource(kind, namespace, name, problems) from error
@@ -127,6 +127,16 @@ def _without_nulls(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item, depth - 1) for item in value]
     return value
+
+
+def _independent(errors: Sequence[Any]) -> Iterator[Any]:
+    """The errors without those that only follow from others: a list whose items were
+    refused is also called too short.
+    """
+    deepest = {error["loc"][:depth] for error in errors for depth in range(len(error["loc"]))}
+    for error in errors:
+        if error["type"] != "too_short" or error["loc"] not in deepest:
+            yield error
 
 
 def _problems(error: Any, root: dict[str, Any]) -> list[Problem]:

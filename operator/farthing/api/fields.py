@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from farthing.api.part import ALLOWED, RULES, quoted, rule
+from farthing.api.part import ALLOWED, RULES, rule
 
 MONEY_PATTERN = r"^(0|[1-9][0-9]{0,11})(\.[0-9]{1,9})?$"
 PERCENT_PATTERN = r"^(100(\.0{1,6})?|(0|[1-9][0-9]?)(\.[0-9]{1,6})?)$"
@@ -59,13 +59,7 @@ def _decimal_type(
                 "maxLength": max_length,
                 "pattern": pattern,
                 ALLOWED: allowed,
-                RULES: [
-                    rule(
-                        f"self.matches('{cel_pattern}'){nonzero}",
-                        refuses=quoted("self"),
-                        allowed=allowed,
-                    )
-                ],
+                RULES: [rule(f"self.matches('{cel_pattern}'){nonzero}", allowed=allowed)],
             }
         ),
     )

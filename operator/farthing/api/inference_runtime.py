@@ -15,11 +15,11 @@ from farthing.api.part import (
     Part,
     keyed_list,
     quoted,
-    rule,
+    rule_between,
     value_set,
     whole_list,
 )
-from farthing.api.resource import AGE, LONGEST_NAME, Column, Definition, Resource
+from farthing.api.resource import AGE, Column, Definition, Resource
 
 Image = Annotated[
     str,
@@ -48,7 +48,7 @@ class Variable(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "!self.name.startsWith('FARTHING_') && self.name != 'POD_IP'",
                     refuses=quoted("self.name"),
                     allowed=_RESERVED_NAMES,
@@ -218,8 +218,6 @@ class InferenceRuntimeSpec(Part):
         return self.args + self.args_by_precision.of(precision)
 
 
-_NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_NAME_ALLOWED = f"at most {LONGEST_NAME} lower-case letters, digits and hyphens"
 _COLUMNS = (
     Column(name="Image", path=".spec.image", description="Image of the server."),
     Column(name="Precisions", path=".spec.precisions", description="Precisions it can serve."),
@@ -230,18 +228,6 @@ _COLUMNS = (
 class InferenceRuntime(Resource):
     """How a serving engine is started, probed and measured."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            RULES: [
-                rule(
-                    f"self.metadata.name.matches('{_NAME_PATTERN}')",
-                    refuses=quoted("self.metadata.name"),
-                    allowed=_NAME_ALLOWED,
-                    field="metadata.name",
-                )
-            ]
-        }
-    )
     definition: ClassVar[Definition] = Definition(
         plural="inferenceruntimes", namespaced=False, columns=_COLUMNS
     )

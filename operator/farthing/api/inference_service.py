@@ -22,8 +22,8 @@ from farthing.api.fields import (
 )
 from farthing.api.inference_service_status import InferenceServiceStatus
 from farthing.api.model_uri import ModelUri
-from farthing.api.part import RULES, Contradiction, Part, keyed_list, quoted, rule
-from farthing.api.resource import AGE, LONGEST_NAME, Column, Definition, Resource
+from farthing.api.part import RULES, Contradiction, Part, keyed_list, quoted, rule_between
+from farthing.api.resource import AGE, LABEL_NAME, Column, Definition, Resource
 from farthing.api.selector import LabelSelector
 
 Revision = Annotated[
@@ -72,7 +72,8 @@ class Variant(Part):
 
     name: VariantName = Field(description="Name of the variant, unique in the service.")
     precision: Precision = Field(
-        default="Float32", description="Number format that the variant computes in."
+        default="Float32",
+        description="Number format that the variant computes in. Float32 when absent.",
     )
     accuracy_percent: PositivePercent | None = Field(
         default=None,
@@ -80,7 +81,7 @@ class Variant(Part):
         "accuracy measured in a ModelProfile, else that of the first variant is assumed.",
     )
     slots: int = Field(
-        default=1, ge=1, le=64, description="Slots of a pool that one replica takes."
+        default=1, ge=1, le=64, description="Slots of a pool that one replica takes. 1 when absent."
     )
 
 
@@ -129,7 +130,7 @@ class Scaling(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "self.minReplicas <= self.maxReplicas",
                     refuses="self.minReplicas",
                     allowed="at most maxReplicas, which is {self.maxReplicas}",
@@ -167,7 +168,7 @@ class Placement(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "self.spot != 'Forbid' || self.minimumNonSpotReplicas == 0",
                     refuses="self.minimumNonSpotReplicas",
                     allowed="0 where spot is Forbid, since then no replica is on spot",
@@ -206,13 +207,13 @@ class InferenceServiceSpec(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "self.placement.minimumNonSpotReplicas <= self.scaling.maxReplicas",
                     refuses="self.placement.minimumNonSpotReplicas",
                     allowed="at most scaling.maxReplicas, which is {self.scaling.maxReplicas}",
                     field="placement.minimumNonSpotReplicas",
                 ),
-                rule(
+                rule_between(
                     "!has(self.minimumAccuracyPercent) || self.variants.size() == 0"
                     " || self.variants.exists(v, !has(v.accuracyPercent)"
                     " || double(v.accuracyPercent) >= double(self.minimumAccuracyPercent))",
@@ -285,11 +286,6 @@ class InferenceServiceSpec(Part):
 
 
 READY = '.status.conditions[?(@.type=="Ready")]'
-_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
-_NAME_ALLOWED = (
-    f"at most {LONGEST_NAME} lower-case letters, digits and hyphens, starting with a letter, "
-    "since it names a Service"
-)
 _COLUMNS = (
     Column(name="Ready", path=f"{READY}.status", description="Whether the service can serve."),
     Column(name="Reason", path=f"{READY}.reason", description="Why it can or cannot serve."),
@@ -334,18 +330,6 @@ _COLUMNS = (
 class InferenceService(Resource):
     """A model to serve within a latency objective and a budget."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            RULES: [
-                rule(
-                    f"self.metadata.name.matches('{_NAME_PATTERN}')",
-                    refuses=quoted("self.metadata.name"),
-                    allowed=_NAME_ALLOWED,
-                    field="metadata.name",
-                )
-            ]
-        }
-    )
     definition: ClassVar[Definition] = Definition(
         plural="inferenceservices",
         namespaced=True,
@@ -358,6 +342,8 @@ class InferenceService(Resource):
             ".spec.paused",
         ),
         scalable=True,
+        name_pattern="^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        name_allowed=f"{LABEL_NAME}, starting with a letter, since it names a Service",
     )
 
     kind: Literal["InferenceService"] = "InferenceService"

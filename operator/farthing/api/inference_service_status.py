@@ -83,7 +83,7 @@ class Spend(StatusPart):
         default=UNKNOWN, description="What the whole period will cost at the present course."
     )
     answered_requests: int = Field(
-        default=0, ge=0, description="Requests answered since periodStart."
+        default=0, ge=0, le=10**15, description="Requests answered since periodStart."
     )
     by_pool: tuple[PoolSpend, ...] = Field(
         default=(),

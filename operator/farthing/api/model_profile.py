@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from farthing.api.fields import PositiveNumber, PositivePercent, Provenance, Token, VariantName
 from farthing.api.model_uri import ModelUri
-from farthing.api.part import RULES, Contradiction, Part, keyed_list, rule
+from farthing.api.part import RULES, Contradiction, Part, keyed_list, rule_between
 from farthing.api.resource import AGE, Column, Definition, Resource
 
 
@@ -28,13 +28,13 @@ class ProfileEntry(Part):
     model_config = ConfigDict(
         json_schema_extra={
             RULES: [
-                rule(
+                rule_between(
                     "self.batches.map(batch, batch.size).isSorted()",
                     refuses="self.batches.map(batch, batch.size)",
                     allowed=_ASCENDING,
                     field="batches",
                 ),
-                rule(
+                rule_between(
                     "self.batches.all(batch, batch.size <= self.maximumBatchSize)",
                     refuses="self.batches.map(batch, batch.size)",
                     allowed="sizes of at most maximumBatchSize, which is {self.maximumBatchSize}",

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from farthing.api.part import ALLOWED, RULES, Extra, quoted, rule
+from farthing.api.part import ALLOWED, RULES, rule
 
 LONGEST = 512
 _PATTERN = r"^(image:///|(pvc|hf|s3|gs|https)://)[A-Za-z0-9][A-Za-z0-9._~+=:/-]*$"
@@ -51,10 +51,6 @@ def _check(uri: str) -> str:
     return uri
 
 
-def _rule(expression: str, allowed: str) -> Extra:
-    return rule(expression, refuses=quoted("self"), allowed=allowed)
-
-
 ModelUri = Annotated[
     str,
     AfterValidator(_check),
@@ -65,10 +61,13 @@ ModelUri = Annotated[
             "maxLength": LONGEST,
             ALLOWED: _ALLOWED,
             RULES: [
-                _rule(f"self.matches('{_PATTERN}')", _ALLOWED),
-                _rule("!self.contains('..')", _NO_PARENT),
-                _rule(f"!self.startsWith('https://') || self.matches('{_HOST}')", _HOST_ALLOWED),
-                _rule(f"!self.lowerAscii().matches('{_FORBIDDEN}')", _FORBIDDEN_ALLOWED),
+                rule(f"self.matches('{_PATTERN}')", allowed=_ALLOWED),
+                rule("!self.contains('..')", allowed=_NO_PARENT),
+                rule(
+                    f"!self.startsWith('https://') || self.matches('{_HOST}')",
+                    allowed=_HOST_ALLOWED,
+                ),
+                rule(f"!self.lowerAscii().matches('{_FORBIDDEN}')", allowed=_FORBIDDEN_ALLOWED),
             ],
         }
     ),

@@ -2,7 +2,7 @@
 
 A `Part` is immutable, refuses coercion (the string "3" is no integer) and refuses
 fields it does not know. Facts that involve several fields are stated twice, side
-by side: as CEL for the API server (`rule`) and as Python (`contradictions`), with
+by side: as CEL for the API server (`rule_between`) and as Python (`contradictions`), with
 the same words, so that both ways in refuse alike.
 """
 
@@ -38,26 +38,39 @@ def literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def rule(expression: str, *, refuses: str, allowed: str, field: str = "") -> Extra:
-    """One CEL rule whose message shows the refused value and what is allowed.
+def rule(expression: str, *, allowed: str) -> Extra:
+    """One CEL rule on a single value. The API server shows the value, escaped, by itself."""
+    return {"rule": expression, "message": f"allowed: {allowed}"}
 
-    `refuses` is a CEL expression giving the value; strings are shown in quotes where it
-    is wrapped in `quoted`. In `allowed`, `{expression}` is replaced by its value. The
-    message is one `format` call, since concatenating numbers has no bounded cost.
-    `field` points at the guilty field below the object that carries the rule.
+
+def rule_between(expression: str, *, refuses: str, allowed: str, field: str) -> Extra:
+    """One CEL rule between the fields of an object, whose message shows the refused value.
+
+    `refuses` is a CEL expression giving the value; wrap it in `quoted` when it is a string.
+    In `allowed`, `{expression}` is replaced by its value. The message is one `format`
+    call, since concatenating numbers has no bounded cost. `field` points at the guilty
+    field below the object.
     """
     first = '"%s"' if refuses.startswith(_QUOTED) else "%s"
     inserted = re.findall(r"{([^}]*)}", allowed)
     template = re.sub(r"{[^}]*}", "%s", f"{first} is refused; allowed: {allowed}")
     values = ", ".join([refuses.removeprefix(_QUOTED), *inserted])
-    stated: Extra = {
+    return {
         "rule": expression,
         "message": "allowed: " + re.sub(r"{[^}]*}", "the value of another field", allowed),
         "messageExpression": f"{literal(template)}.format([{values}])",
+        "fieldPath": f".{field}",
     }
-    if field:
-        stated["fieldPath"] = f".{field}"
-    return stated
+
+
+def required(expression: str, *, allowed: str, field: str) -> Extra:
+    """One CEL rule by which `field` must be present."""
+    return {
+        "rule": expression,
+        "message": f"missing; allowed: {allowed}",
+        "reason": "FieldValueRequired",
+        "fieldPath": f".{field}",
+    }
 
 
 _QUOTED = "quoted:"

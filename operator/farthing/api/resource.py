@@ -1,15 +1,18 @@
 """What the five kinds have in common: the envelope and how kubectl shows them."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from farthing.api.part import Part
+from farthing.api.part import Contradiction, Extra, Part, quoted, rule_between
 
 GROUP = "farthing.dev"
 VERSION = "v1alpha1"
 LONGEST_NAME = 50  # leaves room for "-<variant>-<pool>" in the names of children
+LABEL_NAME = f"at most {LONGEST_NAME} lower-case letters, digits and hyphens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,18 @@ class Definition:
     short_names: tuple[str, ...] = ()
     selectable: tuple[str, ...] = ()
     scalable: bool = False
+    # Names become parts of the names of children and values of labels: no dots.
+    name_pattern: str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    name_allowed: str = LABEL_NAME
+
+    def name_rule(self) -> Extra:
+        """The CEL rule on the name of an object of this kind."""
+        return rule_between(
+            f"self.metadata.name.matches('{self.name_pattern}')",
+            refuses=quoted("self.metadata.name"),
+            allowed=self.name_allowed,
+            field="metadata.name",
+        )
 
 
 class Metadata(Part):
@@ -66,3 +81,9 @@ class Resource(Part):
     api_version: Literal["farthing.dev/v1alpha1"] = "farthing.dev/v1alpha1"
     kind: str
     metadata: Metadata
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        if not re.fullmatch(self.definition.name_pattern[1:-1], self.metadata.name):
+            yield Contradiction(
+                ("metadata", "name"), self.metadata.name, self.definition.name_allowed
+            )

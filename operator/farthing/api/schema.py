@@ -38,11 +38,10 @@ def of_resource(resource: type[Resource]) -> Node:
             },
             "spec": _structural(properties["spec"], definitions),
         },
+        RULES: [resource.definition.name_rule()],
     }
     if "status" in properties:
         schema["properties"]["status"] = _observed(_structural(properties["status"], definitions))
-    if RULES in described:
-        schema[RULES] = described[RULES]
     return schema
 
 
@@ -74,9 +73,7 @@ def _structural(node: Node, definitions: Mapping[str, Node]) -> Node:
     elif isinstance(merged.get("additionalProperties"), Mapping):
         result["additionalProperties"] = _structural(merged["additionalProperties"], definitions)
     if "items" in result:
-        result["items"] = _structural(result["items"], definitions)
-    if result.get("type") == "integer":
-        result["format"] = "int64"
+        result["items"] = _undefaulted(_structural(result["items"], definitions))
     return result
 
 
@@ -98,6 +95,18 @@ def _inlined(node: Node, definitions: Mapping[str, Node]) -> Node:
         rest = {k: v for k, v in node.items() if k not in ("anyOf", "default")}
         return _inlined({**only, **rest}, definitions)
     return node
+
+
+def _undefaulted(node: Node) -> Node:
+    """Items of lists keep their defaults to themselves.
+
+    `kubectl apply` compares lists as a whole and would find a stored default to be a
+    difference for ever; so these defaults are applied on reading only.
+    """
+    kept = {key: value for key, value in node.items() if key != "default"}
+    if "properties" in kept:
+        kept["properties"] = {k: _undefaulted(item) for k, item in kept["properties"].items()}
+    return kept
 
 
 def _observed(node: Node) -> Node:

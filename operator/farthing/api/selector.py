@@ -13,7 +13,6 @@ _KEYS = f"keys of 1 to {LONGEST_KEY} characters, such as farthing.dev/region"
 KEY_RULES: list[JsonValue] = [
     rule(
         f"self.all(key, size(key) >= 1 && size(key) <= {LONGEST_KEY})",
-        refuses="'an empty or too long key'",
         allowed=_KEYS,
     )
 ]
