@@ -18,5 +18,13 @@ def main(arguments: Sequence[str]) -> int:
         return 2
 
 
+def run() -> None:
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code:
+        os._exit(code)  # a batch that does not end would otherwise hold the process for ever
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run()

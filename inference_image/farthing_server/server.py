@@ -29,6 +29,7 @@ from farthing_server.model import Model
 from farthing_server.scheduling import Limits, Scheduler
 
 KEEP_ALIVE_S = 75
+BACKLOG = 2048
 UNKNOWN_BATCH_TIME = Line(fixed_s=0.001, per_item_s=0.001)
 """Replaced by the first batch of the warm-up."""
 
@@ -62,6 +63,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise OptionError(
@@ -75,7 +77,7 @@ def build_model(chosen: options.Options) -> Model:
     """The model, its files checked but not loaded. Raises ModelError."""
     if chosen.model is None:
         return emulated.EmulatedModel(chosen.profile)
-    from farthing_server import embedding
+    from farthing_server import embedding  # its libraries are not in the emulated image
 
     return embedding.EmbeddingModel(
         chosen.model, precision=chosen.precision, threads=chosen.threads
@@ -149,7 +151,7 @@ class Process:
             access_log=False,
             server_header=False,
             date_header=False,
-            backlog=2048,
+            backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
         )
