@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from farthing_server.errors import ComputeError, RefusedError, RequestError
 from farthing_server.metrics import Metrics
@@ -32,10 +32,17 @@ class _Waiting:
 
 
 class Engine:
-    def __init__(self, model: Model, scheduler: Scheduler, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        model: Model,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._model = model
         self._scheduler = scheduler
         self._metrics = metrics
+        self._clock = clock
         self._waiting: dict[int, _Waiting] = {}
         self._next_number = 0
         self._wake = asyncio.Event()
@@ -46,7 +53,7 @@ class Engine:
 
     def stuck(self) -> bool:
         """Whether the running batch takes so long that only a restart can help."""
-        running_s = self._scheduler.running_for_s(time.monotonic())
+        running_s = self._scheduler.running_for_s(self._clock())
         expected_s = self._scheduler.batch_time.expected_s(self._scheduler.running_size)
         return running_s > STUCK_AFTER_S + STUCK_AFTER_BATCHES * expected_s
 
@@ -61,7 +68,7 @@ class Engine:
         request = Request(
             number=number, items=len(items), arrived_s=arrived_s, deadline_s=deadline_s
         )
-        refusal = self._scheduler.offer(request, time.monotonic())
+        refusal = self._scheduler.offer(request, self._clock())
         if refusal is not None:
             raise self._refused(refusal)
         answer: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
@@ -82,14 +89,14 @@ class Engine:
 
     async def _timed(self, size: int) -> float:
         items = self._model.samples(size)
-        started_s = time.monotonic()
+        started_s = self._clock()
         await self._model.compute(items)
-        return time.monotonic() - started_s
+        return self._clock() - started_s
 
     async def serve(self) -> None:
         """Compute batches until cancelled."""
         while True:
-            batch = self._scheduler.next_batch(time.monotonic())
+            batch = self._scheduler.next_batch(self._clock())
             for refusal in batch.dropped:
                 self._reject(refusal.number, self._refused(refusal))
             self._metrics.queued = self._scheduler.queued_requests
@@ -107,12 +114,12 @@ class Engine:
         try:
             rows = await self._model.compute(items)
         except ComputeError as error:
-            self._scheduler.failed(time.monotonic())
+            self._scheduler.failed(self._clock())
             for piece in batch.pieces:
                 self._scheduler.forget(piece.number)
                 self._reject(piece.number, RequestError(500, f"the model failed: {error}"))
         else:
-            duration_s = self._scheduler.finished(time.monotonic())
+            duration_s = self._scheduler.finished(self._clock())
             self._metrics.batch_done(batch.size, duration_s)
             self._hand_out(batch, rows)
         self._metrics.in_flight = 0

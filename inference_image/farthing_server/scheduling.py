@@ -106,6 +106,11 @@ class Scheduler:
         return self._queued_items
 
     @property
+    def waiting(self) -> tuple[Request, ...]:
+        """Who waits, in the order in which they will be served."""
+        return tuple(self._queue)
+
+    @property
     def window(self) -> int:
         """The batch size to keep under load: the largest of which two fit into the SLO.
 

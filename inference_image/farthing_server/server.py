@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pathlib
 import signal
 import socket
@@ -54,7 +55,8 @@ def age_s() -> float:
         ticks = float(pathlib.Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
     except OSError:
         return 0.0
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / 100.0)
+    started_s = ticks / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_s) if ticks else 0.0
 
 
 def listen(host: str, port: int) -> socket.socket:
