@@ -1,0 +1,283 @@
+"""The cheapest mix of one workload within what capacity and money are left.
+
+A plain Service gives each replica the same share of requests, so every replica of a mix must hold the SLO at that
+share: a mix that includes places of rate r or better needs demand / r replicas, whatever else is in it. All such
+thresholds are tried; for each, the cheapest replicas at the margin are taken one by one. For one workload this is
+exact (prices rise along each place, and replicas of a threshold are interchangeable); `tests/core` compares it with
+enumeration. Workloads are served one after the other by priority, so money and capacity reach the higher first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import ceil
+
+from farthing.core.candidates import Candidate, Key, Mix
+from farthing.core.domain import Pool, PoolName, ReasonCode, Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Money that may be spent per hour, and whose limit it is."""
+
+    name: str
+    reason: ReasonCode
+    per_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """What is left for the next workload: free slots by pool (absent: without limit) and cluster limits by name."""
+
+    slots: dict[PoolName, int]
+    limits: dict[str, Decimal]
+
+    def minus(
+        self, mix: Mix, slots: dict[Key, int], cost: Decimal, payers: frozenset[str]
+    ) -> Supply:
+        """What remains after a workload took `mix`; `slots` are those of one replica."""
+        left = dict(self.slots)
+        for key, count in mix.items():
+            if key[1] in left:
+                left[key[1]] -= count * slots.get(key, 1)
+        limits = {name: v - cost if name in payers else v for name, v in self.limits.items()}
+        return replace(self, slots=left, limits=limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """A mix, what it would have been without limits of money and capacity, and what stood in the way."""
+
+    mix: Mix
+    needed: int
+    unlimited_mix: Mix
+    marginal_per_hour: float
+    binding: ReasonCode
+    limited_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Limits that one workload's filling must respect."""
+
+    slots: dict[PoolName, int]
+    money: Limit | None
+
+
+def allocate(
+    workload: Workload,
+    candidates: tuple[Candidate, ...],
+    running: Mix,
+    sizing_rps: float,
+    supply: Supply,
+    money: Limit | None,
+) -> Allocation:
+    """The cheapest feasible mix for `sizing_rps` requests per second; best effort where none is feasible."""
+    limited = _best(
+        workload, candidates, running, sizing_rps, Room(slots=supply.slots, money=money)
+    )
+    free = _best(workload, candidates, running, sizing_rps, Room(slots={}, money=None))
+    needed = sum(free.mix.values())
+    if sum(limited.mix.values()) >= needed and limited.unserved_rps <= free.unserved_rps + 1e-9:
+        binding, limited_by = _slack_reason(workload, free, sizing_rps), ""
+    else:
+        binding, limited_by = _tight_reason(
+            workload, candidates, running, sizing_rps, supply, money, limited
+        )
+    return Allocation(
+        mix=limited.mix,
+        needed=needed,
+        unlimited_mix=free.mix,
+        marginal_per_hour=limited.cost,
+        binding=binding,
+        limited_by=limited_by,
+    )
+
+
+def cut_to_money(mix: Mix, candidates: tuple[Candidate, ...], money: Limit | None) -> Mix:
+    """Takes the dearest replicas out of `mix` until it costs no more than the limit."""
+    if money is None:
+        return mix
+    prices = {c.key: c.effective_per_hour for c in candidates}
+    kept = dict(mix)
+    while total_per_hour(kept, prices) > money.per_hour and any(kept.values()):
+        dearest = max(
+            (key for key, count in kept.items() if count), key=lambda key: (prices.get(key, 0), key)
+        )
+        kept[dearest] -= 1
+    return {key: count for key, count in kept.items() if count}
+
+
+def total_per_hour(mix: Mix, prices: dict[Key, Decimal]) -> Decimal:
+    """Effective cost of a mix per hour."""
+    return sum((prices.get(key, Decimal(0)) * count for key, count in mix.items()), Decimal(0))
+
+
+def initial_supply(
+    pools: tuple[Pool, ...], occupied: dict[PoolName, int], limits: dict[str, Decimal]
+) -> Supply:
+    """Free slots of each limited pool; `occupied` are slots that replicas under notice still hold."""
+    free = {
+        pool.name: max(0, pool.slot_limit - occupied.get(pool.name, 0))
+        for pool in pools
+        if pool.slot_limit is not None
+    }
+    return Supply(slots=free, limits=limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filled:
+    mix: Mix
+    cost: float
+    unserved_rps: float
+
+    def rank(self) -> tuple[float, float, int, tuple[tuple[Key, int], ...]]:
+        return (
+            round(self.unserved_rps, 9),
+            round(self.cost, 9),
+            sum(self.mix.values()),
+            tuple(sorted(self.mix.items())),
+        )
+
+
+def _best(
+    workload: Workload,
+    candidates: tuple[Candidate, ...],
+    running: Mix,
+    sizing_rps: float,
+    room: Room,
+) -> _Filled:
+    thresholds = sorted({c.rate_rps for c in candidates if c.rate_rps}, reverse=True)
+    filled = [_fill_at(workload, candidates, running, sizing_rps, room, r) for r in thresholds]
+    return min(filled, key=_Filled.rank, default=_Filled(mix={}, cost=0.0, unserved_rps=sizing_rps))
+
+
+def _fill_at(
+    workload: Workload,
+    candidates: tuple[Candidate, ...],
+    running: Mix,
+    sizing_rps: float,
+    room: Room,
+    threshold_rps: float,
+) -> _Filled:
+    eligible = [c for c in candidates if c.rate_rps is not None and c.rate_rps >= threshold_rps]
+    count = min(
+        workload.max_replicas, max(workload.min_replicas, ceil(sizing_rps / threshold_rps - 1e-9))
+    )
+    by_margin = _fill(
+        workload,
+        eligible,
+        running,
+        count,
+        room,
+        lambda c, new: c.new_per_hour if new else c.keep_per_hour,
+    )
+    best = _filled(by_margin, eligible, running, sizing_rps, threshold_rps)
+    if room.money is not None and sum(by_margin.values()) < count:
+        # Money binds: what each replica takes from the budget now matters more than what is sunk already.
+        by_price = _fill(
+            workload, eligible, running, count, room, lambda c, _: float(c.effective_per_hour)
+        )
+        best = min(
+            best, _filled(by_price, eligible, running, sizing_rps, threshold_rps), key=_Filled.rank
+        )
+    return best
+
+
+def _filled(
+    mix: Mix, eligible: list[Candidate], running: Mix, sizing_rps: float, threshold_rps: float
+) -> _Filled:
+    by_key = {c.key: c for c in eligible}
+    cost = 0.0
+    for key, count in mix.items():
+        kept = min(count, running.get(key, 0))
+        cost += kept * by_key[key].keep_per_hour + (count - kept) * by_key[key].new_per_hour
+    slowest = min((by_key[key].rate_rps or 0.0 for key in mix), default=threshold_rps)
+    return _Filled(
+        mix=mix, cost=cost, unserved_rps=max(0.0, sizing_rps - sum(mix.values()) * slowest)
+    )
+
+
+def _fill(
+    workload: Workload,
+    eligible: list[Candidate],
+    running: Mix,
+    count: int,
+    room: Room,
+    price: Callable[[Candidate, bool], float],
+) -> Mix:
+    mix: Mix = {}
+    spent = Decimal(0)
+    used: dict[PoolName, int] = {}
+    for _ in range(count):
+        floor_left = workload.minimum_non_spot_replicas - sum(
+            n for key, n in mix.items() if not _by_key(eligible, key).is_spot
+        )
+        must_be_non_spot = floor_left >= count - sum(mix.values())
+        choices = [
+            c
+            for c in eligible
+            if not (must_be_non_spot and c.is_spot) and _fits(c, used, spent, room)
+        ]
+        if not choices:
+            break
+        best = min(
+            choices,
+            key=lambda c: (
+                round(price(c, mix.get(c.key, 0) >= running.get(c.key, 0)), 12),
+                mix.get(c.key, 0) >= running.get(c.key, 0),
+                -(c.rate_rps or 0.0),
+                c.key,
+            ),
+        )
+        mix[best.key] = mix.get(best.key, 0) + 1
+        used[best.pool.name] = used.get(best.pool.name, 0) + best.slots
+        spent += best.effective_per_hour
+    return mix
+
+
+def _by_key(candidates: list[Candidate], key: Key) -> Candidate:
+    return next(c for c in candidates if c.key == key)
+
+
+def _fits(candidate: Candidate, used: dict[PoolName, int], spent: Decimal, room: Room) -> bool:
+    free = room.slots.get(candidate.pool.name)
+    if free is not None and used.get(candidate.pool.name, 0) + candidate.slots > free:
+        return False
+    return room.money is None or spent + candidate.effective_per_hour <= room.money.per_hour
+
+
+def _slack_reason(workload: Workload, free: _Filled, sizing_rps: float) -> ReasonCode:
+    total = sum(free.mix.values())
+    if not free.mix:
+        return ReasonCode.NO_POOL
+    if free.unserved_rps > 1e-9 and total >= workload.max_replicas:
+        return ReasonCode.MAX_REPLICAS
+    if total <= workload.min_replicas:
+        return ReasonCode.MIN_REPLICAS
+    return ReasonCode.DEMAND
+
+
+def _tight_reason(
+    workload: Workload,
+    candidates: tuple[Candidate, ...],
+    running: Mix,
+    sizing_rps: float,
+    supply: Supply,
+    money: Limit | None,
+    limited: _Filled,
+) -> tuple[ReasonCode, str]:
+    """Money where lifting it alone would help, else capacity."""
+    if money is not None:
+        unpaid = _best(
+            workload, candidates, running, sizing_rps, Room(slots=supply.slots, money=None)
+        )
+        if (
+            sum(unpaid.mix.values()) > sum(limited.mix.values())
+            or unpaid.unserved_rps < limited.unserved_rps - 1e-9
+        ):
+            return money.reason, money.name
+    full = sorted({c.pool.name for c in candidates if c.pool.name in supply.slots})
+    return ReasonCode.CAPACITY, ", ".join(full)

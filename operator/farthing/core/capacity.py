@@ -1,0 +1,152 @@
+"""What one replica serves within the SLO, by variant and pool, corrected by what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from farthing.core.beliefs import DemandEstimate, ServiceEstimate
+from farthing.core.domain import (
+    LatencyCounts,
+    LoadReading,
+    Observation,
+    Pool,
+    ReplicaPhase,
+    ServiceProfile,
+    Variant,
+    VariantName,
+    Workload,
+    WorkloadId,
+)
+from farthing.core.policy import Policy
+from farthing.core.queueing import BatchServer, rate_within
+from farthing.core.state import Correction, PlannerState
+
+CORRECTION_INTERVAL_S = 10.0
+ENOUGH_ANSWERS = 100.0
+DOWN_STEP = 0.93
+UP_STEP = 1.02
+Profiles = dict[tuple[WorkloadId, VariantName, str], ServiceProfile]
+
+
+def estimate(
+    workload: Workload,
+    variant: Variant,
+    pool: Pool,
+    profiles: Profiles,
+    dispersion: float,
+    factor: float,
+) -> ServiceEstimate:
+    """The corrected rate within the SLO of one replica of `variant` in `pool`; None where no profile is known."""
+    profile = profiles.get((workload.id, variant.name, pool.hardware))
+    if profile is None:
+        return ServiceEstimate(
+            workload=workload.id,
+            variant=variant.name,
+            pool=pool.name,
+            rate_rps=None,
+            latency_s=None,
+            startup_s=pool.startup_prior_s,
+            provenance=None,
+        )
+    rate = factor * modelled_rate(profile, workload, dispersion)
+    return ServiceEstimate(
+        workload=workload.id,
+        variant=variant.name,
+        pool=pool.name,
+        rate_rps=rate,
+        latency_s=workload.slo.latency_s if rate > 0 else profile.base_s + profile.per_item_s,
+        startup_s=profile.startup_s if profile.startup_s is not None else pool.startup_prior_s,
+        provenance=profile.provenance,
+    )
+
+
+def modelled_rate(profile: ServiceProfile, workload: Workload, dispersion: float) -> float:
+    """The model's rate within the SLO, before correction. Dispersion is rounded so that answers are reused."""
+    server = BatchServer(
+        base_s=profile.base_s,
+        per_item_s=profile.per_item_s,
+        maximum_batch_size=profile.maximum_batch_size,
+    )
+    return rate_within(
+        server, workload.slo.latency_s, workload.slo.quantile_fraction, float(round(dispersion))
+    )
+
+
+def correct(
+    workload: Workload,
+    observation: Observation,
+    policy: Policy,
+    state: PlannerState,
+    demand: DemandEstimate | None,
+    modelled_total_rps: float,
+) -> Correction:
+    """Moves the correction of a workload by one step where measured latency contradicts the model.
+
+    Down when more requests are late than the SLO allows although the replicas are not offered more than the corrected
+    model says they serve; up when the SLO holds although they are offered more. `modelled_total_rps` is the sum of the
+    uncorrected rates of the ready replicas.
+    """
+    before = next((c for c in state.corrections if c.workload == workload.id), None)
+    if before is None:
+        before = Correction(workload=workload.id, factor=1.0, as_of=observation.at)
+    reading = next((r for r in observation.readings if r.workload == workload.id), None)
+    due = observation.at - before.as_of >= timedelta(seconds=CORRECTION_INTERVAL_S)
+    if (
+        demand is None
+        or reading is None
+        or reading.latency is None
+        or not due
+        or modelled_total_rps <= 0
+    ):
+        return before
+    if sum(reading.latency.counts) < ENOUGH_ANSWERS:
+        return before
+    missed = missed_fraction(reading, workload.slo.latency_s)
+    believed = before.factor * modelled_total_rps
+    factor = before.factor
+    if (
+        missed > 1 - workload.slo.quantile_fraction
+        and demand.rate_rps <= believed
+        and demand.refused_rps == 0
+    ):
+        factor *= DOWN_STEP
+    elif missed <= 1 - workload.slo.quantile_fraction and demand.rate_rps > believed:
+        factor *= UP_STEP
+    low, high = policy.correction_limits
+    return replace(before, factor=min(high, max(low, factor)), as_of=observation.at)
+
+
+def missed_fraction(reading: LoadReading, threshold_s: float) -> float:
+    """Share of answered requests above the threshold: buckets that straddle it count as late."""
+    if reading.latency is None or sum(reading.latency.counts) == 0:
+        return 0.0
+    return _above(reading.latency, threshold_s) / sum(reading.latency.counts)
+
+
+def quantile_s(latency: LatencyCounts | None, fraction: float) -> float | None:
+    """The upper bound of the bucket that holds the quantile; None without answers or above all bounds."""
+    if latency is None or (total := sum(latency.counts)) == 0:
+        return None
+    reached = 0.0
+    for bound, count in zip(latency.bounds_s, latency.counts, strict=False):
+        reached += count
+        if reached >= fraction * total:
+            return bound
+    return None
+
+
+def ready_count(observation: Observation, workload: WorkloadId) -> int:
+    """Ready replicas of a workload."""
+    return sum(
+        1 for r in observation.replicas if r.workload == workload and r.phase is ReplicaPhase.READY
+    )
+
+
+def _above(latency: LatencyCounts, threshold_s: float) -> float:
+    below = sum(
+        count
+        for bound, count in zip(latency.bounds_s, latency.counts, strict=False)
+        if bound <= threshold_s * (1 + 1e-9)
+    )
+    return sum(latency.counts) - below

@@ -1,0 +1,31 @@
+"""Launches that a pool refused: set aside, and tried again after a growing delay."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from farthing.core.domain import Observation, ReplicaPhase
+from farthing.core.policy import Policy
+from farthing.core.state import PlannerState, RefusedPool
+
+
+def refused_pools(
+    observation: Observation, policy: Policy, state: PlannerState
+) -> tuple[RefusedPool, ...]:
+    """Pools where a replica has waited for a node longer than the pool's patience are set aside for a while."""
+    pools = {pool.name: pool for pool in observation.pools}
+    known = {r.pool: r for r in state.refused_pools}
+    for replica in observation.replicas:
+        pool = pools.get(replica.pool)
+        if pool is None or replica.phase is not ReplicaPhase.PENDING:
+            continue
+        before = known.get(pool.name)
+        if observation.at - replica.created_at < timedelta(seconds=pool.patience_s):
+            continue
+        if before is None or before.retry_at <= observation.at:
+            refusals = 1 if before is None else before.refusals + 1
+            wait = timedelta(seconds=policy.minimum_launch_retry_s * 2 ** min(refusals - 1, 6))
+            known[pool.name] = RefusedPool(
+                pool=pool.name, retry_at=observation.at + wait, refusals=refusals
+            )
+    return tuple(known[name] for name in sorted(known))
