@@ -35,7 +35,7 @@ _ATTEMPTS = 3
 _PORT_TAKEN = "address already in use"
 # The agent gives its pods a few seconds to end; the others have nothing worth saving.
 _PATIENCE_S = {components.NODE_AGENT: 15.0}
-_DEFAULT_PATIENCE_S = 5.0
+_DEFAULT_PATIENCE_S = 3.0
 # What stands later here is needed by what stands before, and ends after it.
 _LAST_TO_STOP = (
     (components.CONTROLLER_MANAGER, components.SCHEDULER, components.API_SERVER),
@@ -80,7 +80,7 @@ def up(wanted: Wanted) -> Cluster:
     home.check(layout)
     pools.check(wanted.nodes, wanted.images)
     binaries = build.build([recipes.CONTROL_PLANE])[recipes.CONTROL_PLANE.name]
-    with _lock(layout):
+    with lock(layout):
         running = state.read(layout.home)
         if running is not None and running.is_ready and _all_alive(running):
             return Cluster(
@@ -89,8 +89,9 @@ def up(wanted: Wanted) -> Cluster:
                 binaries=pathlib.Path(running.binaries),
                 is_new=False,
             )
+        if _clear(layout):
+            progress.say("A part of the last cluster had ended: starting a new one.")
         for attempt in range(1, _ATTEMPTS + 1):
-            _clear(layout)
             try:
                 return _start(wanted, layout, binaries)
             except errors.PortTakenError:
@@ -113,13 +114,26 @@ def down(where: pathlib.Path) -> list[str]:
     layout = Layout(home=where.absolute())
     if not layout.home.is_dir():
         return []
-    with _lock(layout):
+    with lock(layout):
         stopped = _clear(layout)
         home.remove(layout)
     return stopped
 
 
-def _lock(layout: Layout) -> contextlib.AbstractContextManager[None]:
+def require_running(layout: Layout) -> state.State:
+    """The record of a cluster that is up; refuses a home where none is."""
+    recorded = state.read(layout.home)
+    if recorded is None or not recorded.is_ready or not _all_alive(recorded):
+        raise errors.ComponentError(
+            f"No local cluster runs in {layout.home}.",
+            next_step="Start one with: farthing local up.",
+        )
+    return recorded
+
+
+def lock(layout: Layout) -> contextlib.AbstractContextManager[None]:
+    """Held by whoever changes what runs in this home."""
+
     def waiting() -> None:
         progress.say(f"Another command works on {layout.home}: waiting for it.")
 

@@ -18,6 +18,8 @@ API_SERVER = "kube-apiserver"
 CONTROLLER_MANAGER = "kube-controller-manager"
 SCHEDULER = "kube-scheduler"
 NODE_AGENT = "node-agent"
+KWOK = "kwok"
+PROMETHEUS = "prometheus"
 NAMES = (ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER, NODE_AGENT)
 
 # Endpoints in the loopback range are refused by the API server, so these would fail and post

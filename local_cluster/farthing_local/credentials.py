@@ -12,6 +12,7 @@ _USERS = {
     # It is every node at once, which no node's own rights would allow; its own name keeps its
     # writes apart from an admin's in the audit log.
     components.NODE_AGENT: ("farthing-node-agent", ("system:masters",)),
+    components.KWOK: ("kwok", ("system:masters",)),
 }
 
 

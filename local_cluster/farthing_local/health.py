@@ -10,6 +10,7 @@ _PATHS = {
     components.API_SERVER: "/readyz",
     components.CONTROLLER_MANAGER: "/healthz",
     components.SCHEDULER: "/readyz",
+    components.KWOK: "/healthz",
 }
 # Without it, a pod that names no ServiceAccount is refused.
 _DEFAULT_ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"
@@ -41,6 +42,8 @@ def has_default_account(layout: components.Layout, api_server: Component) -> boo
 def _ask(layout: components.Layout, component: Component) -> http_requests.Answer:
     if component.name == components.NODE_AGENT:
         return http_requests.over_socket(layout.agent_socket, "GET", "/status")
+    if component.name == components.KWOK:
+        return http_requests.over_http(component.port or 0, _PATHS[component.name])
     pair = "etcd-client" if component.name == components.ETCD else "admin"
     context = http_requests.client_context(layout.pki, pair)
     return http_requests.over_tls(component.port or 0, _PATHS[component.name], context)

@@ -13,8 +13,8 @@ from farthing_local.components import Layout
 PROGRAMS = {
     **{name: name for name in components.NAMES if name != components.NODE_AGENT},
     "farthing_local.agent": components.NODE_AGENT,
-    "prometheus": "prometheus",
-    "kwok": "kwok",
+    components.PROMETHEUS: components.PROMETHEUS,
+    components.KWOK: components.KWOK,
 }
 _LOCK = "lock"
 _OWN = (
@@ -30,8 +30,8 @@ _OWN = (
     "images.yaml",
     "audit-policy.yaml",
     "logs",
-    "prometheus",
-    "kwok",
+    components.PROMETHEUS,
+    components.KWOK,
 )
 # The API server names a full audit log audit-TIMESTAMP.log and begins another.
 _OWN_PATTERN = "audit*.log"
