@@ -102,6 +102,27 @@ def condition(kind: str, status: str, since: str, reason: str | None, message: s
     }
 
 
+BEGAN, LATER_TEXT = "2026-03-01T12:00:00Z", "2026-03-01T12:00:30Z"
+RUNNING_STATUS = {
+    "name": "server",
+    "image": "i:1",
+    "imageID": "i:1",
+    "containerID": "process://1",
+    "ready": True,
+    "started": True,
+    "restartCount": 2,
+    "state": {"running": {"startedAt": BEGAN}},
+    "lastState": {
+        "terminated": {
+            "exitCode": 1,
+            "reason": "Error",
+            "startedAt": BEGAN,
+            "finishedAt": LATER_TEXT,
+        }
+    },
+}
+
+
 def test_a_running_pod_is_told_whole() -> None:
     view = pod(
         container(
@@ -114,7 +135,6 @@ def test_a_running_pod_is_told_whole() -> None:
         ),
         pod_ip="127.7.1.1",
     )
-    began, at = "2026-03-01T12:00:00Z", "2026-03-01T12:00:30Z"
     before = {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": "x"}]}
     assert pod_status(view, before, LATER) == {
         "phase": "Running",
@@ -122,34 +142,15 @@ def test_a_running_pod_is_told_whole() -> None:
         "hostIPs": [{"ip": "127.0.0.1"}],
         "podIP": "127.7.1.1",
         "podIPs": [{"ip": "127.7.1.1"}],
-        "startTime": began,
+        "startTime": BEGAN,
         "conditions": [
-            condition("PodReadyToStartContainers", "True", at, None, None),
-            condition("Initialized", "True", at, None, None),
-            condition("Ready", "True", at, None, None),
-            condition("ContainersReady", "True", at, None, None),
+            condition("PodReadyToStartContainers", "True", LATER_TEXT, None, None),
+            condition("Initialized", "True", LATER_TEXT, None, None),
+            condition("Ready", "True", LATER_TEXT, None, None),
+            condition("ContainersReady", "True", LATER_TEXT, None, None),
             condition("PodScheduled", "True", "x", None, None),
         ],
-        "containerStatuses": [
-            {
-                "name": "server",
-                "image": "i:1",
-                "imageID": "i:1",
-                "containerID": "process://1",
-                "ready": True,
-                "started": True,
-                "restartCount": 2,
-                "state": {"running": {"startedAt": began}},
-                "lastState": {
-                    "terminated": {
-                        "exitCode": 1,
-                        "reason": "Error",
-                        "startedAt": began,
-                        "finishedAt": at,
-                    }
-                },
-            }
-        ],
+        "containerStatuses": [RUNNING_STATUS],
     }
 
 

@@ -106,3 +106,34 @@ async def test_an_object_of_any_size_arrives_whole(tmp_path: pathlib.Path) -> No
     story = Story([[]], [[{"type": "ADDED", "object": large}]])
     async with mirrored(story, tmp_path) as reflector:
         assert reflector.objects == {"a": large}
+
+
+async def test_an_api_server_that_comes_back_is_watched_from_where_it_was_left(
+    tmp_path: pathlib.Path,
+) -> None:
+    event = {"type": "ADDED", "object": item("a", 11)}
+    story = Story([[]], [[event]])
+    app = web.Application()
+    app.router.add_get("/things", story.answer)
+    first = web.AppRunner(app, shutdown_timeout=0.1)
+    await first.setup()
+    await web.TCPSite(first, "127.0.0.1", 0).start()
+    port = first.addresses[0][1]
+    access = ClusterAccess(server=f"http://127.0.0.1:{port}", authority_pem="")
+    async with ApiClient(access, tmp_path) as api:
+        task = asyncio.create_task(Reflector(api, "/things", story.tell).run())
+        await asyncio.wait_for(story.finished.wait(), 10)
+        await first.cleanup()
+        story.finished.clear()
+        other = web.Application()
+        other.router.add_get("/things", story.answer)
+        second = web.AppRunner(other, shutdown_timeout=0.1)
+        await second.setup()
+        await web.TCPSite(second, "127.0.0.1", port).start()
+        await asyncio.wait_for(story.finished.wait(), 10)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await second.cleanup()
+    assert story.told == [(UPSERTED, "a")]
+    assert story.asked == ["list", "watch from 10", "watch from 11", "watch from 11"]

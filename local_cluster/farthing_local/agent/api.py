@@ -130,7 +130,7 @@ class ApiClient:
                 content = await answer.read()
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(f"{method} {path}: {error!r}") from error
+            raise ApiUnavailableError(f"{method} {path}: {str(error) or repr(error)}") from error
         document = _document(content)
         if status >= 300:
             raise refusal(status, document)
@@ -150,7 +150,7 @@ class ApiClient:
                         raise refusal(int(event["object"].get("code", 500)), event["object"])
                     yield event
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailableError(f"watch of {path}: {error!r}") from error
+            raise ApiUnavailableError(f"watch of {path}: {str(error) or repr(error)}") from error
 
 
 def _document(content: bytes) -> Json:
