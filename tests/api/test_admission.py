@@ -6,7 +6,6 @@ import copy
 import json
 import pathlib
 import random
-import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +80,8 @@ def test_kubectl_explains_every_field(server: ControlPlane, kind: str) -> None:
     )
     schema = published["components"]["schemas"][f"dev.farthing.v1alpha1.{kind}"]
     fields = dict(_described(schema))
-    explained = server.kubectl("explain", f"{kind}.farthing.dev", "--recursive").stdout.split()
+    explain = ["explain", _SCHEMAS[kind].definition.plural, "--recursive"]
+    explained = server.kubectl(*explain, "--api-version=farthing.dev/v1alpha1").stdout.split()
 
     assert [path for path, text in fields.items() if not text] == []
     assert [path for path in fields if path.rpartition(".")[2] not in explained] == []
@@ -182,7 +182,7 @@ def _mutants(count: int) -> Iterator[dict[str, Any]]:
                 parent = parent[step]
             if isinstance(parent, dict) and chance.random() < 0.1:
                 last = chance.choice(["surprise", "Replicas", "replicas", "count"])
-            parent[last] = chance.choice(_HOSTILE)
+            parent[last] = copy.deepcopy(chance.choice(_HOSTILE))
         yield document
 
 
@@ -194,8 +194,9 @@ def test_the_server_and_decoding_refuse_the_same_of_a_thousand_hostile_documents
     disagreements = []
     refused = 0
     with client:
+        objects = kubernetes.client.CustomObjectsApi(client)
         for document in _mutants(1000):
-            by_server, by_decoding = _server_refusal(client, document), _refusal(document)
+            by_server, by_decoding = _server_refusal(objects, document), _refusal(document)
             refused += bool(by_server)
             if bool(by_server) != bool(by_decoding):
                 disagreements.append((document["spec"], by_server, by_decoding))
@@ -212,18 +213,17 @@ def _refusal(document: dict[str, Any]) -> str:
     return ""
 
 
-def _server_refusal(client: Any, document: dict[str, Any]) -> str:
+def _server_refusal(objects: Any, document: dict[str, Any]) -> str:
     definition = KINDS[document["kind"]].definition
-    scope = "namespaces/default/" if definition.namespaced else ""
-    query = urllib.parse.urlencode({"dryRun": "All", "fieldValidation": "Strict"})
+    where = (api.GROUP, api.VERSION)
+    how: dict[str, Any] = {"dry_run": "All", "field_validation": "Strict"}
     try:
-        client.call_api(
-            f"/apis/farthing.dev/v1alpha1/{scope}{definition.plural}?{query}",
-            "POST",
-            body=document,
-            auth_settings=["BearerToken"],
-            header_params={"Content-Type": "application/json"},
-        )
+        if definition.namespaced:
+            objects.create_namespaced_custom_object(
+                *where, "default", definition.plural, document, **how
+            )
+        else:
+            objects.create_cluster_custom_object(*where, definition.plural, document, **how)
     except kubernetes.client.ApiException as refusal:
         return str(refusal.body)
     return ""

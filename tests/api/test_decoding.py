@@ -185,6 +185,28 @@ def test_deep_nesting_is_refused_like_any_other_wrong_value() -> None:
     assert [line.split(": ")[1] for line in _lines(_service(priority=deep))] == ["spec.priority"]
 
 
+def test_a_document_that_contains_itself_is_refused_like_any_other() -> None:
+    ring: list[Any] = []
+    ring.append({"x": ring})
+
+    (line,) = _lines(_service(priority=ring))
+    assert 'spec.priority: [{"x": [{"x": "..."}]}] is refused' in line
+
+
+def test_a_document_of_a_billion_aliases_is_refused_at_once() -> None:
+    laughs: Any = "ha"
+    for _ in range(9):
+        laughs = [laughs] * 10
+
+    assert len(_lines(_service(variants=laughs))) <= 16
+
+
+def test_a_null_does_not_hide_an_unknown_field() -> None:
+    (line,) = _lines(_service(slo={"latencyMilliseconds": 300, "p99": None}))
+
+    assert "spec.slo.p99: unknown field" in line
+
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()

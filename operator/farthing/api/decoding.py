@@ -8,6 +8,7 @@ resource or an `InvalidResource` comes out.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from farthing.api.inference_service import InferenceService
 from farthing.api.model_profile import ModelProfile
 from farthing.api.part import Path
 from farthing.api.resource import GROUP, VERSION
+from farthing.api.schema import Node
 
 AnyResource = InferenceService | CapacityPool | InferenceRuntime | ModelProfile | ClusterBudget
 
@@ -38,9 +40,9 @@ KINDS: Mapping[
     "ClusterBudget": ClusterBudget,
 }
 
-_LONGEST_VALUE = 80
-# No resource nests deeper; what does is refused as it stands.
-_DEEPEST = 16
+_LONGEST_SHOWN = 80
+_DEEPEST_SHOWN = 4
+_MOST_SHOWN = 20
 
 
 class Problem(NamedTuple):
@@ -92,12 +94,12 @@ def decode(document: object) -> AnyResource:
     if kind not in KINDS:
         problem = Problem("kind", document.get("kind"), "one of " + ", ".join(KINDS))
         raise InvalidResource(kind, namespace, name, (problem,))
+    root = schema.of_resource(KINDS[kind])
     try:
         return KINDS[kind].model_validate(
-            _without_nulls(document, _DEEPEST), by_alias=True, by_name=False
+            _without_nulls(document, root), by_alias=True, by_name=False
         )
     except ValidationError as error:
-        root = schema.of_resource(KINDS[kind])
         problems = tuple(
             problem
             for found in _independent(error.errors(include_url=False))
@@ -117,15 +119,20 @@ def _identity(document: Mapping[Any, Any]) -> tuple[str, str | None, str]:
     )
 
 
-def _without_nulls(value: Any, depth: int) -> Any:
-    if depth == 0:
-        return value
-    if isinstance(value, Mapping):
+def _without_nulls(value: Any, node: Node) -> Any:
+    """The document without the known fields that are null, as the API server reads it.
+
+    The walk follows the schema, so neither depth nor cycles of a document matter.
+    """
+    if isinstance(value, Mapping) and node:
+        known, others = node.get("properties", {}), node.get("additionalProperties")
         return {
-            key: _without_nulls(item, depth - 1) for key, item in value.items() if item is not None
+            key: _without_nulls(item, known.get(key) or others or {})
+            for key, item in value.items()
+            if item is not None or not (key in known or others)
         }
-    if isinstance(value, list):
-        return [_without_nulls(item, depth - 1) for item in value]
+    if isinstance(value, list) and "items" in node:
+        return [_without_nulls(item, node["items"]) for item in value]
     return value
 
 
@@ -139,7 +146,7 @@ def _independent(errors: Sequence[Any]) -> Iterator[Any]:
             yield error
 
 
-def _problems(error: Any, root: dict[str, Any]) -> list[Problem]:
+def _problems(error: Any, root: Node) -> list[Problem]:
     location: Path = tuple(step for step in error["loc"] if step != "[key]")
     path, context = _dotted(location), error.get("ctx", {})
     if error["type"] == "contradiction":
@@ -164,5 +171,17 @@ def _dotted(location: Path) -> str:
 
 def _shown(value: object) -> str:
     """The value as JSON in ASCII, so that no control or bidi character reaches a terminal."""
-    text = json.dumps(value, default=str, skipkeys=True)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    text = json.dumps(_clipped(value, _DEEPEST_SHOWN), default=str)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def _clipped(value: object, depth: int) -> object:
+    """The beginning of the value: it may be huge, or, by YAML's aliases, contain itself."""
+    if not isinstance(value, Mapping | list):
+        return value[:_LONGEST_SHOWN] if isinstance(value, str) else value
+    if depth == 0:
+        return "..."
+    if isinstance(value, Mapping):
+        pairs = islice(value.items(), _MOST_SHOWN)
+        return {str(key): _clipped(item, depth - 1) for key, item in pairs}
+    return [_clipped(item, depth - 1) for item in value[:_MOST_SHOWN]]
