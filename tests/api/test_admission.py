@@ -11,7 +11,7 @@ from typing import Any
 
 import kubernetes
 import pytest
-from tests.api import samples
+from tests.api import samples, statuses
 from tests.cluster_fixture import ControlPlane
 
 from farthing import api
@@ -135,18 +135,32 @@ def test_fields_that_fleets_are_searched_by_can_be_selected(server: ControlPlane
     ]
 
 
+@pytest.mark.parametrize(("sample", "status"), statuses.BY_SAMPLE.items())
+def test_a_complete_status_is_stored_as_it_was_written(
+    server: ControlPlane, sample: str, status: api.Part
+) -> None:
+    path = samples.CRDS / f"samples/valid/{sample}.yaml"
+    named = f"{samples.named(sample)['kind']}/{samples.named(sample)['metadata']['name']}"
+    server.kubectl("apply", "-f", str(path))
+    patch = json.dumps({"status": status.to_document()})
+    server.kubectl("patch", named, "--type=merge", "--subresource=status", "-p", patch)
+
+    assert server.get(named)["status"] == status.to_document()
+
+
 def test_a_written_status_is_kept_and_only_the_status_resource_writes_it(
     server: ControlPlane,
 ) -> None:
     path = samples.CRDS / "samples/valid/inference-service-full.yaml"
     server.kubectl("apply", "-f", str(path))
     status = {"status": api.InferenceServiceStatus(replicas=3, selector="a=b").to_document()}
-    patch = ["patch", "fis", "sentiment-full", "--type=merge", "-p", json.dumps(status)]
+    tampered = {"status": {"replicas": 9, "costPerHour": "0"}}
+    patch = ["patch", "fis", "sentiment-full", "--type=merge", "-p"]
 
-    server.kubectl(*patch)
-    assert "status" not in server.get("fis", "sentiment-full")
-    server.kubectl(*patch, "--subresource=status")
-    assert server.get("fis", "sentiment-full")["status"] == status["status"]
+    server.kubectl(*patch, json.dumps(status), "--subresource=status")
+    before = server.get("fis", "sentiment-full")["status"]
+    server.kubectl(*patch, json.dumps(tampered))
+    assert server.get("fis", "sentiment-full")["status"] == before
     scale = server.get("fis", "sentiment-full", "--subresource=scale")
     assert (scale["spec"], scale["status"]) == ({"replicas": 3}, {"replicas": 3, "selector": "a=b"})
 

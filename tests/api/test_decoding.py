@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.api import samples
+from tests.api import samples, statuses
 
 from farthing import api
 from farthing.api.inference_service import Variant
@@ -58,6 +59,19 @@ def test_a_status_that_was_never_written_reads_as_unknown() -> None:
     assert isinstance(decoded, api.InferenceService)
 
     assert decoded.status == api.InferenceServiceStatus(cost_per_hour="unknown", pools="unknown")
+
+
+@pytest.mark.parametrize(("sample", "status"), statuses.BY_SAMPLE.items())
+def test_a_complete_status_is_read_as_it_was_written(sample: str, status: api.Part) -> None:
+    document = samples.named(sample) | {"status": status.to_document()}
+    decoded = api.decode(document)
+    assert isinstance(decoded, api.InferenceService | api.CapacityPool | api.ClusterBudget)
+
+    assert (decoded.status, decoded.to_document()["status"]) == (status, document["status"])
+
+
+def test_a_complete_status_is_small() -> None:
+    assert len(json.dumps(statuses.SERVICE.to_document())) < 8 * 1024 / 3
 
 
 def test_a_status_field_of_a_newer_version_is_ignored() -> None:
