@@ -102,8 +102,8 @@ def main() -> int:
         return 0
     tool = chosen_tool(chosen.tool)
     if tool is None:
-        missing = chosen.tool or "none of docker, podman and buildah"
-        print(f"images: {missing} is not there; install one and try again", file=sys.stderr)
+        problem = f"{chosen.tool} is not" if chosen.tool else "none of docker, podman, buildah is"
+        print(f"images: {problem} there; install one and try again", file=sys.stderr)
         return 1
     return build(tool, names, chosen.flags)
 

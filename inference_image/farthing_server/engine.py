@@ -142,11 +142,12 @@ class Engine:
 
     def _refused(self, refusal: Refusal) -> RequestError:
         limits = self._scheduler.limits
+        most = limits.maximum_queued_items
+        if refusal.reason == "queue_full" and refusal.items > most:
+            problem = f"{refusal.items} items in one request, at most {most} are taken"
+            return RequestError(413, problem)
         if refusal.reason == "queue_full":
-            words = (
-                f"{self._scheduler.queued_items} items are waiting, "
-                f"at most {limits.maximum_queued_items} may"
-            )
+            words = f"{self._scheduler.queued_items} items are waiting, at most {most} may"
         elif refusal.alone_s > limits.slo_s and refusal.alone_s > refusal.available_s:
             return RequestError(
                 413,

@@ -58,6 +58,7 @@ class Refusal:
 
     number: int
     reason: str  # "deadline" on arrival, "late" at the head of the queue, "queue_full"
+    items: int
     needed_s: float
     available_s: float
     alone_s: float
@@ -286,6 +287,7 @@ class Scheduler:
         return Refusal(
             number=request.number,
             reason=reason,
+            items=request.items,
             needed_s=needed_s,
             available_s=request.deadline_s - now_s,
             alone_s=self._work_s(request.items),

@@ -188,6 +188,7 @@ class Process:
         log("draining", being_answered=lifecycle.being_answered)
         await asyncio.sleep(self._chosen.drain_delay_s)
         lifecycle.refusing = True
+        log("refusing", being_answered=lifecycle.being_answered)
         if lifecycle.being_answered:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ends_s - time.monotonic()):

@@ -20,6 +20,7 @@ TYPECODES = {"FP32": "f", "INT32": "i", "INT64": "q"}
 DATATYPES = ("BYTES", *TYPECODES)
 MAXIMUM_DIMENSIONS = 8
 MAXIMUM_ELEMENTS = 16 * 1024 * 1024
+MAXIMUM_TEXTS = 65_536
 _LENGTH = struct.Struct("<I")
 
 
@@ -35,9 +36,11 @@ def bad(message: str) -> RequestError:
     return RequestError(400, message)
 
 
-def elements(name: str, shape: Sequence[int]) -> int:
-    """How many values a shape holds; refuses shapes that no body of ours could fill."""
+def elements(name: str, datatype: str, shape: Sequence[int]) -> int:
+    """How many values a shape holds; refuses what would be too much work to read."""
     count = math.prod(shape)
+    if datatype == "BYTES" and count > MAXIMUM_TEXTS:
+        raise bad(f'input "{name}": {count} texts, at most {MAXIMUM_TEXTS}')
     if count > MAXIMUM_ELEMENTS:
         raise bad(
             f'input "{name}": shape {list(shape)} has {count} values, at most {MAXIMUM_ELEMENTS}'
@@ -46,7 +49,7 @@ def elements(name: str, shape: Sequence[int]) -> int:
 
 
 def from_binary(name: str, datatype: str, shape: tuple[int, ...], raw: memoryview) -> Tensor:
-    count = elements(name, shape)
+    count = elements(name, datatype, shape)
     if datatype == "BYTES":
         return Tensor(name=name, datatype=datatype, shape=shape, values=_texts(name, count, raw))
     values = array.array(TYPECODES[datatype])
@@ -85,7 +88,7 @@ def _texts(name: str, count: int, raw: memoryview) -> list[bytes]:
 
 
 def from_json(name: str, datatype: str, shape: tuple[int, ...], data: object) -> Tensor:
-    count = elements(name, shape)
+    count = elements(name, datatype, shape)
     flat = _flattened(name, data)
     if len(flat) != count:
         raise bad(f'input "{name}": shape {list(shape)} holds {count} values, data has {len(flat)}')

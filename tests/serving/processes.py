@@ -53,8 +53,12 @@ class Server:
             env=environment(**(variables or {})),
             text=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self.logged: list[dict[str, Any]] = []  # the access log
+        self._readers = [
+            threading.Thread(target=read, daemon=True) for read in (self._read, self._read_log)
+        ]
+        for reader in self._readers:
+            reader.start()
 
     def __enter__(self) -> Server:
         return self
@@ -63,11 +67,22 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
-        self._reader.join(10)
+        self.join()
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.process.stdout.close()
         self.process.stderr.close()
+
+    def join(self) -> None:
+        """Wait until everything that the ended process wrote is read."""
+        for reader in self._readers:
+            reader.join(10)
+
+    def _read_log(self) -> None:
+        """Read all the time: a full pipe would stop the server."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.logged.append(json.loads(line))
 
     def _read(self) -> None:
         assert self.process.stderr is not None

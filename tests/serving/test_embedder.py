@@ -157,7 +157,7 @@ def test_damaged_weights_end_the_process_with_one_line(
     weights.write_bytes(weights.read_bytes()[:1000])
     with served(tmp_path / "image", "Float32") as started:
         assert started.process.wait(60) == 2
-        started._reader.join(10)
+        started.join()
     assert len(started.other_lines) == 1
     assert started.other_lines[0].startswith(f"farthing_server: {weights} cannot be read: ")
 
