@@ -26,6 +26,7 @@ from farthing.signals.track import SILENT_AFTER_S, PodTrack
 WINDOW_BUCKETS = 120
 BUCKET_S = 1.0
 LATENCY_WINDOW_S = 30.0
+NO_READY_REPLICA = "no ready replica"
 DEPARTED_KEPT_S = WINDOW_BUCKETS * BUCKET_S + 2 * SILENT_AFTER_S
 """A replica that left still explains the arrivals that it took within the window."""
 
@@ -96,7 +97,7 @@ class WorkloadView:
         ready = [member for member in self._watched() if member.ready]
         if not ready:
             since_s = self.since_s if self.unready_since_s is None else self.unready_since_s
-            return None, (self._gap("metrics", "no ready replica", at, at_s - since_s),)
+            return None, (self._gap("metrics", NO_READY_REPLICA, at, at_s - since_s),)
         answering = [member for member in ready if _answers(member.track, at_s)]
         if not answering:
             latest = max((member.track for member in ready), key=PodTrack.silent_since_s)
