@@ -7,7 +7,6 @@ build runs at a time; a second waits for it and then finds its result.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import pathlib
@@ -15,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from farthing_local import errors, go_command, locks, paths, progress, toolchain
+from farthing_local import disk, errors, go_command, locks, paths, progress, toolchain
 from farthing_local.recipes import Recipe, go_required, version_key
 
 _GIB = 1024**3
@@ -33,7 +32,8 @@ def build(recipes: Sequence[Recipe]) -> dict[str, pathlib.Path]:
     folders = {one.name: cache / "bin" / version_key(one, modules) for one in recipes}
     if all(is_complete(folder) for folder in folders.values()):
         return folders
-    with _clear_disk_errors(cache), _lock(cache):
+    in_cache = disk.explained("cache", cache, errors.BuildError, paths.CACHE_VARIABLE)
+    with in_cache, _lock(cache):
         _remove_leftovers(cache / "bin")
         missing = [one for one in recipes if not is_complete(folders[one.name])]
         for at, recipe in enumerate(missing, start=1):
@@ -115,19 +115,3 @@ def _require_room(recipe: Recipe, cache: pathlib.Path) -> None:
             f" minutes, and {free_gib:.1f} GiB are free.",
             next_step=f"Free some room, or put the cache elsewhere: {paths.CACHE_VARIABLE}=FOLDER.",
         )
-
-
-@contextlib.contextmanager
-def _clear_disk_errors(cache: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            problem = f"The disk of the cache {cache} is full."
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            problem = f"The cache {cache} cannot be written ({error.strerror})."
-        else:
-            raise
-        raise errors.BuildError(
-            problem, next_step=f"Name a folder that can be written in {paths.CACHE_VARIABLE}."
-        ) from error

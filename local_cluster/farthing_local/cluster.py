@@ -15,6 +15,7 @@ from farthing_local import (
     build,
     components,
     credentials,
+    disk,
     errors,
     health,
     home,
@@ -80,7 +81,8 @@ def up(wanted: Wanted) -> Cluster:
     home.check(layout)
     pools.check(wanted.nodes, wanted.images)
     binaries = build.build([recipes.CONTROL_PLANE])[recipes.CONTROL_PLANE.name]
-    with lock(layout):
+    in_home = disk.explained("folder", layout.home, errors.HomeError, paths.HOME_VARIABLE)
+    with in_home, lock(layout):
         running = state.read(layout.home)
         if running is not None and running.is_ready and _all_alive(running):
             return Cluster(
@@ -91,19 +93,13 @@ def up(wanted: Wanted) -> Cluster:
             )
         if _clear(layout):
             progress.say("A part of the last cluster had ended: starting a new one.")
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return _start(wanted, layout, binaries)
-            except errors.PortTakenError:
-                _clear(layout)
-                if attempt == _ATTEMPTS:
-                    raise
-            except BaseException:
-                # Ctrl-C as well: what has not come up whole leaves nothing behind.
-                _clear(layout)
-                home.remove(layout)
-                raise
-    raise AssertionError("the last attempt returns or raises")
+        try:
+            return _start_on_free_ports(wanted, layout, binaries)
+        except BaseException:
+            # Ctrl-C as well: what has not come up whole leaves nothing behind.
+            _clear(layout)
+            home.remove(layout)
+            raise
 
 
 def down(where: pathlib.Path) -> list[str]:
@@ -161,6 +157,14 @@ def _clear(layout: Layout) -> list[str]:
     home.end_pods(layout)
     home.clear(layout)
     return alive
+
+
+def _start_on_free_ports(wanted: Wanted, layout: Layout, binaries: pathlib.Path) -> Cluster:
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(errors.PortTakenError):
+            return _start(wanted, layout, binaries)
+        _clear(layout)
+    return _start(wanted, layout, binaries)
 
 
 def _start(wanted: Wanted, layout: Layout, binaries: pathlib.Path) -> Cluster:
@@ -260,13 +264,13 @@ class _Starter:
         for component in self.state.components:
             if processes.is_alive(component.process):
                 continue
-            said = home.last_lines(self._layout.log(component.name))
-            if any(_PORT_TAKEN in line for line in said):
+            cause = home.cause(self._layout.log(component.name))
+            if _PORT_TAKEN in cause:
                 raise errors.PortTakenError(
                     f"{component.name} lost its port {component.port} to another program.",
                     next_step="Run this again.",
                 )
             raise errors.ComponentError(
-                f"{component.name} ended as it started: {(said or ['it said nothing'])[-1][:200]}.",
+                f"{component.name} ended as it started: {cause}.",
                 next_step=f"Its log is in {home.keep_logs(self._layout)}.",
             )

@@ -11,6 +11,8 @@ LocalClusterError          a sentence, and the next step
 
 from __future__ import annotations
 
+_LIMIT = 220
+
 
 class LocalClusterError(Exception):
     """Says what happened in one line, and what to do next."""
@@ -42,3 +44,9 @@ class ComponentError(LocalClusterError):
 
 class PortTakenError(ComponentError):
     pass
+
+
+def shortened(line: str) -> str:
+    """The end of a long line, where the cause stands."""
+    line = " ".join(line.split())
+    return line if len(line) <= _LIMIT else f"…{line[-_LIMIT:]}"

@@ -37,7 +37,9 @@ _OWN = (
 _OWN_PATTERN = "audit*.log"
 # sockaddr_un.sun_path, with its final zero.
 _SOCKET_PATH_LIMIT = 107
-_TAIL_BYTES = 8192
+_TAIL_BYTES = 16_384
+# From the surest to the vaguest; what follows such a line is mostly a stack.
+_SIGNS_OF_A_CAUSE = ("no space left", "address already in use", "panic:", "fatal", "error")
 
 
 def check(layout: Layout) -> None:
@@ -62,15 +64,10 @@ def check(layout: Layout) -> None:
 
 def prepare(layout: Layout) -> None:
     """Make the home, for its owner only."""
-    try:
-        layout.home.mkdir(parents=True, exist_ok=True)
-        layout.home.chmod(0o700)
-        for folder in (layout.pki, layout.etcd, layout.agent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise errors.HomeError(
-            f"{layout.home} cannot be written ({error.strerror}).", next_step=_another()
-        ) from error
+    layout.home.mkdir(parents=True, exist_ok=True)
+    layout.home.chmod(0o700)
+    for folder in (layout.pki, layout.etcd, layout.agent):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def clear(layout: Layout) -> None:
@@ -114,6 +111,16 @@ def last_lines(log: pathlib.Path) -> list[str]:
     except FileNotFoundError:
         return []
     return [line for line in text.splitlines() if line.strip()]
+
+
+def cause(log: pathlib.Path) -> str:
+    """The line at the end of a log that says most about why its program ended."""
+    lines = last_lines(log)
+    for sign in _SIGNS_OF_A_CAUSE:
+        found = [line for line in lines if sign in line.lower()]
+        if found:
+            return errors.shortened(found[0])
+    return errors.shortened((lines or ["it said nothing"])[-1])
 
 
 def _present(layout: Layout) -> set[str]:

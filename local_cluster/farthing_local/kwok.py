@@ -76,9 +76,8 @@ def _wait(layout: Layout, component: state.Component, shown: progress.Progress) 
         ended = not processes.is_alive(component.process)
         if ended or time.monotonic() > deadline:
             processes.stop([component.process], patience_s=1)
-            said = (home.last_lines(layout.log(component.name)) or [problem])[-1]
             raise errors.ComponentError(
-                f"KWOK does not run: {said[:200]}.",
+                f"KWOK does not run: {home.cause(layout.log(component.name))}.",
                 next_step=f"Its log is {layout.log(component.name)}.",
             )
         shown.show(f"waiting ({problem})")

@@ -125,9 +125,8 @@ def _wait(server: Server, port: int) -> None:
     deadline = time.monotonic() + _READY_WITHIN_S
     while not _is_ready(port):
         if not processes.is_alive(server.process) or time.monotonic() > deadline:
-            said = home.last_lines(server.folder / "prometheus.log") or ["it said nothing"]
             raise errors.ComponentError(
-                f"Prometheus does not run: {said[-1][:200]}.",
+                f"Prometheus does not run: {home.cause(server.folder / 'prometheus.log')}.",
                 next_step=f"Its log is {server.folder / 'prometheus.log'}.",
             )
         time.sleep(_POLL_S)

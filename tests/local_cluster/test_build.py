@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import pytest
 from tests.cluster_fixture import eventually
 
-from farthing_local import build, paths, recipes, toolchain
+from farthing_local import build, errors, paths, recipes, toolchain
 
 _CHECKOUT = pathlib.Path(__file__).parents[2]
 _GO = """\
@@ -194,7 +194,7 @@ def test_too_little_room_is_said_before_anything_is_downloaded(
     for name in ("GOCACHE", "GOMODCACHE"):
         monkeypatch.delenv(name, raising=False)
     huge = recipes.Recipe(**{**_fields(recipes.KWOK), "disk_gib": 1e9})
-    with pytest.raises(build.errors.BuildError, match=r"takes up to 1000000000 GiB under .* free"):
+    with pytest.raises(errors.BuildError, match=r"takes up to 1000000000 GiB under .* free"):
         build.build([huge])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from farthing_local import go_output
+from farthing_local import errors, go_output
 
 _REFUSED = "dial tcp 127.0.0.1:9: connect: connection refused"
 _CASES = [
@@ -50,7 +50,7 @@ def test_each_cause_has_its_line(lines: list[str], message: str) -> None:
 
 
 def test_of_a_long_line_the_end_is_shown_where_the_cause_stands() -> None:
-    assert go_output.shortened(f"{'x' * 900} the cause") == f"…{'x' * 210} the cause"
+    assert errors.shortened(f"{'x' * 900} the cause") == f"…{'x' * 210} the cause"
 
 
 @pytest.mark.parametrize(

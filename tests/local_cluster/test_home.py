@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import pathlib
+import re
 
 import pytest
 
-from farthing_local import cluster, errors, home, locks, paths
+from farthing_local import cluster, disk, errors, home, locks, paths
 from farthing_local.components import Layout
 
 
@@ -86,3 +88,45 @@ def test_whoever_waits_for_a_lock_whose_file_was_removed_gets_one_of_its_own(
         lock.unlink()
         with locks.locked(lock):
             assert lock.exists()
+
+
+@pytest.mark.cluster
+def test_a_home_that_cannot_be_made_is_one_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    where = tmp_path / "file" / "home"
+    with pytest.raises(errors.HomeError) as refused:
+        cluster.up(cluster.Wanted(home=where, agent=False))
+    assert str(refused.value) == (
+        f"The folder {where} cannot be written (Not a directory)."
+        " Name a folder that can be written in FARTHING_LOCAL_HOME."
+    )
+
+
+def test_a_full_disk_under_the_home_is_one_line() -> None:
+    full = "The disk of the folder /x is full. Name a folder that can be written in SOME_VARIABLE."
+    with (
+        pytest.raises(errors.HomeError, match=f"^{re.escape(full)}$"),
+        disk.explained("folder", pathlib.Path("/x"), errors.HomeError, "SOME_VARIABLE"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "it said nothing"),
+        ("first\nlast\n\n", "last"),
+        ("starting\npanic: bad\n\tmain.go:58\n", "panic: bad"),
+        ("an error\npanic: write x: no space left on device\nmain.go:1", "panic: write x: no space"
+         " left on device"),
+        ("error: listen tcp 127.0.0.1:1: bind: address already in use\nfatal", "error: listen tcp"
+         " 127.0.0.1:1: bind: address already in use"),
+    ],
+)  # fmt: skip
+def test_the_cause_is_picked_out_of_a_log(tmp_path: pathlib.Path, text: str, cause: str) -> None:
+    (tmp_path / "log").write_text(text)
+    assert home.cause(tmp_path / "log") == cause
+
+
+def test_a_log_that_is_missing_says_nothing(tmp_path: pathlib.Path) -> None:
+    assert home.cause(tmp_path / "log") == "it said nothing"
