@@ -44,6 +44,8 @@ class EmbeddingModel:
     def _load(self) -> None:
         """Imports of several hundred megabytes and the weights: in the thread, probes go on."""
         os.environ.setdefault("RAYON_NUM_THREADS", str(self._threads))
+        # Threads that spin while they wait take the CPU from those they wait for (p99 333 -> 39 ms).
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import tokenizers
 
         from farthing_server import bert
