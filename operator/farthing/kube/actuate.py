@@ -75,21 +75,23 @@ class Actuator:
 
     async def apply(
         self, wanted: Iterable[ServiceChildren], under_notice: Mapping[str, Json]
-    ) -> bool:
-        """Bring everything as close to what is wanted as the pace allows; whether all was done.
+    ) -> frozenset[str]:
+        """Bring everything as close to what is wanted as the pace allows.
 
-        `under_notice` are the pods whose nodes leave: where a Deployment shrinks, they go first.
+        Returns what was written, as `Kind namespace/name`. `under_notice` are the pods whose nodes
+        leave: where a Deployment shrinks, they go first.
         """
         writes = [write for one in wanted for write in self._differences(one)]
         present = {write.key for write in writes}
         self._problems = {k: v for k, v in self._problems.items() if k in present}
-        done = True
+        written: set[str] = set()
         for rank in sorted({write.rank for write in writes}):
             now = [write for write in writes if write.rank == rank]
             if rank == 1:
                 await self._mark_leaving(now, under_notice)
-            done = all(await asyncio.gather(*(self._paced(write) for write in now))) and done
-        return done
+            done = await asyncio.gather(*(self._paced(write) for write in now))
+            written |= {write.key for write, is_done in zip(now, done, strict=True) if is_done}
+        return frozenset(written)
 
     async def evict(self, pods: Iterable[Json]) -> None:
         """Ask pods to leave, each with its grace."""

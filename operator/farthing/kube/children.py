@@ -58,6 +58,8 @@ def deployment(place: Placement) -> Json:
         deployment_name(service.metadata.name, place.variant.name, place.pool.metadata.name),
         labels,
     )
+    # Kept beside spec.replicas, so that a count edited by hand is told from one that we asked for.
+    metadata["annotations"] = {documents.TARGET: str(place.replicas)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

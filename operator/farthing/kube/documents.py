@@ -19,6 +19,7 @@ SERVICE = "farthing.dev/service"
 POOL = "farthing.dev/pool"
 VARIANT = "farthing.dev/variant"
 APPLIED = "farthing.dev/applied"
+TARGET = "farthing.dev/target"
 
 
 def part(document: Json, *path: str) -> Json:

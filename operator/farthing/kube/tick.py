@@ -16,7 +16,7 @@ from farthing.core import planner
 from farthing.core.domain import Change, Observation
 from farthing.core.policy import Policy
 from farthing.core.state import PlannerState
-from farthing.kube import desired, measuring, memory, translate
+from farthing.kube import children, desired, measuring, memory, translate
 from farthing.kube.actuate import Actuator
 from farthing.kube.cluster import Cluster
 from farthing.kube.documents import Json
@@ -73,12 +73,12 @@ class Loop:
         observation = translate.observation(found, facts, at, readings, gaps)
         step = planner.step(observation, self._policy, self._state)
         wanted = desired.children_of(step.plan, found, facts.deployments)
-        await self._actuator.apply(wanted, _under_notice(observation, facts))
+        written = await self._actuator.apply(wanted, _under_notice(observation, facts))
+        self._record(planner.changes(observation, step.plan), written, observation)
         await self._actuator.evict(
             facts.pods[name] for name in desired.leaving(observation) if name in facts.pods
         )
         self._state = step.state
-        self._record(planner.changes(observation, step.plan), observation)
         problems = {one.id: one.problems + self._actuator.problems_of(one.id) for one in wanted}
         tick = Tick(observation, step, problems)
         await self._publisher.publish(tick, self._cluster.nodes.objects.values())
@@ -106,9 +106,15 @@ class Loop:
             await asyncio.wait_for(self._cluster.urgent.wait(), timeout=max(0.0, wait_s))
         await asyncio.sleep(_GATHER_S if self._cluster.urgent.is_set() else 0)
 
-    def _record(self, changes: tuple[Change, ...], observation: Observation) -> None:
+    def _record(
+        self, changes: tuple[Change, ...], written: frozenset[str], observation: Observation
+    ) -> None:
+        """One line for each change that was made; one that waits is told when it is made."""
         newest = {one.workload: one.ends_at for one in observation.readings}
         for change in changes:
+            name = children.deployment_name(change.workload.name, change.variant, change.pool)
+            if f"Deployment {change.workload.namespace}/{name}" not in written:
+                continue
             _log.info(
                 "change",
                 extra={

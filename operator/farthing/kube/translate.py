@@ -218,7 +218,7 @@ def replicas(facts: Facts) -> tuple[domain.Replica, ...]:
 
 
 def targets(deployments: Iterable[Json]) -> tuple[domain.Target, ...]:
-    """What the cluster is asked for: the replica counts of the Deployments."""
+    """What we asked the cluster for: the replica counts of the Deployments."""
     found = []
     for document in deployments:
         place = placement_of(document)
@@ -229,10 +229,18 @@ def targets(deployments: Iterable[Json]) -> tuple[domain.Target, ...]:
                     workload=owner,
                     variant=variant,
                     pool=pool_name,
-                    replicas=int(documents.part(document, "spec").get("replicas") or 0),
+                    replicas=_asked(document),
                 )
             )
     return tuple(sorted(found))
+
+
+def _asked(deployment: Json) -> int:
+    """The count that we wrote last; what somebody else made of it since is put right, not followed."""
+    target = documents.annotations_of(deployment).get(documents.TARGET)
+    if isinstance(target, str) and target.isdigit():
+        return int(target)
+    return int(documents.part(deployment, "spec").get("replicas") or 0)
 
 
 def placement_of(document: Json) -> tuple[WorkloadId, VariantName, PoolName] | None:
