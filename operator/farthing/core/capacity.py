@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from math import ceil
 
 from farthing.core.beliefs import DemandEstimate, ServiceEstimate
 from farthing.core.domain import (
@@ -36,8 +37,12 @@ def estimate(
     profiles: Profiles,
     dispersion: float,
     factor: float,
+    sizing_rps: float = 0.0,
 ) -> ServiceEstimate:
-    """The corrected rate within the SLO of one replica of `variant` in `pool`; None where no profile is known."""
+    """The corrected rate within the SLO of one replica of `variant` in `pool`; None where no profile is known.
+
+    `dispersion` is that of all arrivals of the workload; `sizing_rps` says over how many replicas they spread.
+    """
     profile = profiles.get((workload.id, variant.name, pool.hardware))
     if profile is None:
         return ServiceEstimate(
@@ -49,7 +54,8 @@ def estimate(
             startup_s=pool.startup_prior_s,
             provenance=None,
         )
-    rate = factor * modelled_rate(profile, workload, dispersion)
+    share = shared_dispersion(profile, workload, dispersion, sizing_rps / factor)
+    rate = factor * modelled_rate(profile, workload, share)
     return ServiceEstimate(
         workload=workload.id,
         variant=variant.name,
@@ -61,6 +67,29 @@ def estimate(
     )
 
 
+def shared_dispersion(
+    profile: ServiceProfile, workload: Workload, dispersion: float, sizing_rps: float
+) -> float:
+    """Dispersion of what one replica gets when requests spread at random over as many as are needed.
+
+    Of a clump, each of n replicas sees its nth part: variance over mean falls from d to 1 + (d - 1) / n. It depends on
+    how many are needed, not on how many run, so that a plan that was applied stays the plan. Worked number: d = 4 over
+    3 replicas is 2 at each.
+    """
+    poisson_rps = modelled_rate(profile, workload, 1.0)
+    if poisson_rps <= 0:
+        return dispersion
+    replicas = max(1, workload.min_replicas, ceil(sizing_rps / poisson_rps))
+    share = 1 + (dispersion - 1) / replicas
+    while (
+        replicas < workload.max_replicas
+        and replicas * modelled_rate(profile, workload, share) < sizing_rps
+    ):
+        replicas += 1
+        share = 1 + (dispersion - 1) / replicas
+    return share
+
+
 def modelled_rate(profile: ServiceProfile, workload: Workload, dispersion: float) -> float:
     """The model's rate within the SLO, before correction. Dispersion is rounded so that answers are reused."""
     server = BatchServer(
@@ -69,7 +98,7 @@ def modelled_rate(profile: ServiceProfile, workload: Workload, dispersion: float
         maximum_batch_size=profile.maximum_batch_size,
     )
     return rate_within(
-        server, workload.slo.latency_s, workload.slo.quantile_fraction, float(round(dispersion))
+        server, workload.slo.latency_s, workload.slo.quantile_fraction, round(2 * dispersion) / 2
     )
 
 

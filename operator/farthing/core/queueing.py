@@ -2,13 +2,15 @@
 
 The server takes what waits, at most `maximum_batch_size` items, whenever it is idle; a batch of n takes
 `base_s + per_item_s * n`. The number waiting at each dispatch is a Markov chain: from q waiting, n = min(q, B) are
-taken, A arrive during the batch, and max(1, q - n + A) wait at the next dispatch (one, after an idle time, when
-nothing did). Its stationary distribution gives the response time of an arrival: the rest of the running batch, full
-batches ahead of it, then its own. Arrivals are Poisson, or negative binomial where counts are measured to be more
-dispersed than that.
+taken, A arrive during the batch, and q - n + A wait at the next dispatch (after an idle time, when nothing did: what
+arrives together next). Its stationary distribution gives the response time of an arrival: the rest of the running
+batch, full batches ahead of it, then its own. Arrivals are Poisson, or negative binomial where counts are measured to
+be more dispersed than that: then they come in clumps, and a request is likelier to be found in a large one.
 
-The queue ahead of an arrival inside a running batch is taken at its mean given the instant, which is exact for
-Poisson counts up to the spread of that mean; `tests/core/test_queueing.py` holds the model to an exact simulation.
+How many of the other arrivals of its batch are ahead of a request is taken at two points, one standard deviation below
+and above its mean given the instant. Where queues are longer than a few hundred, items are counted in groups, so that
+one answer takes milliseconds whatever the size of a batch. `tests/core/test_queueing.py` holds the model to an exact
+simulation.
 """
 
 from __future__ import annotations
@@ -18,11 +20,17 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Array = NDArray[np.float64]
 
-INSTANTS = 16
+INSTANTS = 12
 """Instants within a batch at which an arrival is looked at (midpoints of equal parts)."""
+MAXIMUM_STATES = 224
+"""Lengths of the queue that are told apart; where more are needed, items are counted in groups."""
+NEGLIGIBLE = 1e-9
+LEAST_SHARE = 0.05
+"""No burst is a reason to serve nothing: this share of the greatest rate is the least that is believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,16 +79,24 @@ def response_times(
     """
     if rate_rps >= 0.995 * server.greatest_rate_rps:
         return None
-    largest = server.maximum_batch_size
-    states = np.arange(1, 6 * largest + 16)
+    dispersion = max(1.0, dispersion)
+    length = _queue_length(server, rate_rps, dispersion)
+    group = -(-length // MAXIMUM_STATES)
+    largest = max(1, round(server.maximum_batch_size / group))
+    states = np.arange(1, -(-length // group) + 1)
     taken = np.minimum(states, largest)
-    batch_s = server.base_s + server.per_item_s * taken
-    counts = _count_probabilities(rate_rps * batch_s, max(1.0, dispersion), len(states) + largest)
-    stationary = _stationary(states, taken, counts)
-    if stationary[-largest // 2 :].sum() > 1e-3:
-        # The truncated tail carries weight: the queue is longer than six full batches for a visible share of time.
+    batch_s = server.base_s + server.per_item_s * taken * group
+    width = len(states) + min(largest, len(states))
+    counts = _count_probabilities(rate_rps * batch_s, dispersion, width, group)
+    clump = _clump_probabilities(dispersion if group == 1 else 1.0, len(states))
+    stationary = _stationary(states, taken, counts, clump)
+    if stationary[-max(1, len(states) // 10) :].sum() > 1e-3:
+        # The truncated tail carries weight: the queue is longer than several full batches for a visible share of time.
         return None
-    return _of_arrivals(server, rate_rps, states - taken, batch_s, counts, stationary)
+    chain = _Chain(
+        server=server, group=group, left=states - taken, batch_s=batch_s, stationary=stationary
+    )
+    return _of_arrivals(chain, largest, counts, clump)
 
 
 @lru_cache(maxsize=4096)
@@ -89,11 +105,11 @@ def rate_within(
 ) -> float:
     """The highest rate (requests per second) at which the quantile of response times stays within `threshold_s`.
 
-    0.0 when even a lone request takes longer. Found by bisection to 0.5 %. Memoised: same values, same answer.
+    0.0 only when even a lone request takes longer. Found by bisection to 0.5 %. Memoised: same values, same answer.
     """
     if server.batch_s(1) > threshold_s:
         return 0.0
-    low, high = 0.0, server.greatest_rate_rps
+    low, high = LEAST_SHARE * server.greatest_rate_rps, server.greatest_rate_rps
     while high - low > 0.005 * high:
         middle = (low + high) / 2
         times = response_times(server, middle, dispersion)
@@ -104,37 +120,66 @@ def rate_within(
     return low
 
 
-def _count_probabilities(means: Array, dispersion: float, length: int) -> Array:
-    """Row i: probabilities of 0 .. length-1 arrivals with mean `means[i]` and variance `dispersion` times that."""
-    numbers = np.arange(1, length)
-    with np.errstate(divide="ignore"):
-        if dispersion <= 1.0 + 1e-9:
-            steps = np.log(means)[:, None] - np.log(numbers)[None, :]
-            first = -means
-        else:
-            # Negative binomial with r = mean / (d - 1) and success probability 1 / d.
-            shape = means / (dispersion - 1)
-            ratio = np.log((shape[:, None] + numbers[None, :] - 1) / numbers[None, :])
-            steps = ratio + np.log(1 - 1 / dispersion)
-            first = -shape * np.log(dispersion)
-    logs = np.concatenate([first[:, None], first[:, None] + np.cumsum(steps, axis=1)], axis=1)
-    return np.asarray(np.exp(logs), dtype=np.float64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chain:
+    """The queue at dispatches, in groups of items: what a batch leaves behind, how long it takes, how often it is."""
+
+    server: BatchServer
+    group: int
+    left: NDArray[np.int64]
+    batch_s: Array
+    stationary: Array
 
 
-def _stationary(states: NDArray[np.int64], taken: NDArray[np.int64], counts: Array) -> Array:
+def _queue_length(server: BatchServer, rate_rps: float, dispersion: float) -> int:
+    """Items up to which the queue must be followed: far beyond its mean, or several full batches."""
+    longest = 5 * server.maximum_batch_size + 15
+    busy = rate_rps * server.per_item_s
+    if longest <= MAXIMUM_STATES or busy >= 0.98:
+        return longest
+    # In the mean a batch takes what arrived in the one before: n = rate × (base + per_item × n).
+    mean = rate_rps * server.base_s / (1 - busy) + 1
+    spread = (dispersion * mean / (1 - busy**2)) ** 0.5
+    return min(longest, int(1.2 * (mean + 8 * spread + 16 * dispersion)))
+
+
+def _count_probabilities(means: Array, dispersion: float, length: int, group: int) -> Array:
+    """Row i: probabilities of 0 .. length-1 groups of arrivals; `means[i]` and its `dispersion` are in items."""
+    edges = group * (np.arange(length) + 0.5) if group > 1 else np.arange(length) + 0.0
+    if dispersion <= 1.0 + 1e-9:
+        reached = special.pdtr(np.floor(edges)[None, :], means[:, None])
+    else:
+        # Negative binomial with r = mean / (d - 1) and success probability 1 / d.
+        shape = means / (dispersion - 1)
+        reached = special.betainc(shape[:, None], np.floor(edges)[None, :] + 1, 1 / dispersion)
+    return np.asarray(np.diff(reached, axis=1, prepend=0.0), dtype=np.float64)
+
+
+def _clump_probabilities(dispersion: float, length: int) -> Array:
+    """Probabilities of 1 .. length arrivals at one instant: logarithmic, as negative binomial counts imply."""
+    if dispersion <= 1.0 + 1e-9:
+        return np.asarray(np.eye(length)[0], dtype=np.float64)
+    share = 1 - 1 / dispersion
+    sizes = np.arange(1, length + 1)
+    weights = share**sizes / sizes
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _stationary(
+    states: NDArray[np.int64], taken: NDArray[np.int64], counts: Array, clump: Array
+) -> Array:
     size = len(states)
     transition = np.zeros((size, size))
     for row, (state, batch) in enumerate(zip(states, taken, strict=True)):
         left = int(state - batch)
-        probabilities = counts[row]
-        # Column j stands for j + 1 waiting; zero and one waiting both lead to a dispatch of one.
-        reach = min(size - max(left - 1, 0), len(probabilities))
+        # Column j stands for j + 1 waiting.
         if left == 0:
-            transition[row, 0] = probabilities[0]
-            width = min(size, len(probabilities) - 1)
-            transition[row, :width] += probabilities[1 : width + 1]
+            width = min(size, counts.shape[1] - 1)
+            transition[row, :width] = counts[row, 1 : width + 1]
+            transition[row] += counts[row, 0] * clump
         else:
-            transition[row, left - 1 : left - 1 + reach] = probabilities[:reach]
+            reach = min(size - left + 1, counts.shape[1])
+            transition[row, left - 1 : left - 1 + reach] = counts[row, :reach]
         transition[row, -1] += max(0.0, 1.0 - transition[row].sum())
     equations = np.vstack([(transition.T - np.eye(size))[:-1], np.ones(size)])
     right = np.zeros(size)
@@ -142,33 +187,39 @@ def _stationary(states: NDArray[np.int64], taken: NDArray[np.int64], counts: Arr
     return np.clip(np.linalg.solve(equations, right), 0.0, None)
 
 
-def _of_arrivals(
-    server: BatchServer,
-    rate_rps: float,
-    left: NDArray[np.int64],
-    batch_s: Array,
-    counts: Array,
-    stationary: Array,
-) -> ResponseTimes:
-    largest = server.maximum_batch_size
-    others = np.arange(counts.shape[1])
-    instants = (np.arange(INSTANTS) + 0.5) / INSTANTS
-    rest_s = batch_s[:, None, None] * (1 - instants)[None, :, None]
-    ahead = left[:, None, None] + instants[None, :, None] * others[None, None, :]
+def _of_arrivals(chain: _Chain, largest: int, counts: Array, clump: Array) -> ResponseTimes:
+    """Every arrival of every batch, and those that find the server idle."""
+    arrived = np.arange(counts.shape[1])
+    by_count = chain.stationary[:, None] * counts * arrived[None, :]
+    rows = by_count.sum(axis=1) > NEGLIGIBLE
+    columns = by_count.sum(axis=0) > NEGLIGIBLE
+    left, others = chain.left[rows][:, None, None], arrived[columns][None, None, :] - 1
+    instants = ((np.arange(INSTANTS) + 0.5) / INSTANTS)[None, :, None]
+    rest_s = chain.batch_s[rows][:, None, None] * (1 - instants)
+    weights = np.broadcast_to(
+        by_count[rows][:, columns][:, None, :] / (2 * INSTANTS),
+        (int(rows.sum()), INSTANTS, int(columns.sum())),
+    ).ravel()
+    spread = np.sqrt(others * instants * (1 - instants) / chain.group)
+    values, shares = [], []
+    for sign in (-1.0, 1.0):
+        ahead = left + np.clip(others * instants + sign * spread, 0.0, others)
+        values.append((rest_s + _served_s(chain, largest, ahead, left + others + 1)).ravel())
+        shares.append(weights)
+    idle = float((chain.stationary * (chain.left == 0) * counts[:, 0]).sum())
+    sizes = np.flatnonzero(clump > NEGLIGIBLE) + 1
+    for size in sizes:
+        places = np.arange(size, dtype=np.float64)
+        values.append(_served_s(chain, largest, places, np.full(size, float(size))))
+        shares.append(np.full(size, idle * clump[size - 1]))
+    found = np.concatenate(shares)
+    return ResponseTimes(values_s=np.concatenate(values), weights=found / found.sum())
+
+
+def _served_s(chain: _Chain, largest: int, ahead: Array, waiting: Array) -> Array:
+    """Seconds from a dispatch until a request with `ahead` before it is answered, when `waiting` wait in all."""
     full_batches = np.floor(ahead / largest)
-    own = np.where(
-        full_batches > 0,
-        largest,
-        np.minimum(largest, left[:, None, None] + others[None, None, :] + 1),
-    )
-    own_s = server.base_s + server.per_item_s * own
-    values = rest_s + full_batches * server.batch_s(largest) + own_s
-    weights = (stationary * rate_rps * batch_s)[:, None, None] * counts[:, None, :] / INSTANTS
-    # An arrival that finds the server idle starts at once, alone.
-    idle = float((stationary * (left == 0) * counts[:, 0]).sum())
-    flat_values = np.append(values.ravel(), server.batch_s(1))
-    flat_weights = np.append(np.broadcast_to(weights, values.shape).ravel(), idle)
-    kept = flat_weights > 1e-12
-    return ResponseTimes(
-        values_s=flat_values[kept], weights=flat_weights[kept] / flat_weights[kept].sum()
-    )
+    own = np.where(full_batches > 0, largest, np.minimum(largest, waiting))
+    full_s = chain.server.batch_s(largest * chain.group)
+    own_s = chain.server.base_s + chain.server.per_item_s * chain.group * own
+    return np.asarray(full_batches * full_s + own_s, dtype=np.float64)
