@@ -30,11 +30,11 @@ def estimate(
     if reading is None or reading_age_s(reading, observation.at) > policy.stale_after_s:
         return None
     dispersion = _dispersion(reading)
-    rate = _rate(reading, policy.rate_window_s)
-    burst = _rate(reading, BURST_WINDOW_S)
+    rate = _rate(reading.arrivals, reading.bucket_s, policy.rate_window_s)
+    burst = _rate(reading.arrivals, reading.bucket_s, BURST_WINDOW_S)
     if burst > rate + 3 * sqrt(max(rate, 1.0 / BURST_WINDOW_S) * dispersion / BURST_WINDOW_S):
         rate = burst
-    slow = _rate(reading, policy.slow_window_s)
+    slow = _rate(reading.arrivals, reading.bucket_s, policy.slow_window_s)
     between_s = (policy.slow_window_s - policy.rate_window_s) / 2
     trend = max(0.0, (rate - slow) / between_s) if between_s > 0 else 0.0
     forecast = rate + trend * min(startup_s, TREND_LIMIT_S)
@@ -49,31 +49,26 @@ def estimate(
         sizing_rps=forecast + spread + backlog,
         dispersion=dispersion,
         queued=reading.queued,
-        refused_rps=_sum_of_last(reading.refused, reading.bucket_s, policy.rate_window_s)
-        / policy.rate_window_s,
+        refused_rps=_rate(reading.refused, reading.bucket_s, policy.rate_window_s),
         age_s=reading_age_s(reading, observation.at),
         source=reading.source,
     )
 
 
-def _rate(reading: LoadReading, window_s: float) -> float:
-    held_s = min(window_s, len(reading.arrivals) * reading.bucket_s)
-    if held_s <= 0:
-        return 0.0
-    return _sum_of_last(reading.arrivals, reading.bucket_s, window_s) / held_s
-
-
-def _sum_of_last(buckets: tuple[float, ...], bucket_s: float, window_s: float) -> float:
-    count = max(1, round(window_s / bucket_s))
-    return sum(buckets[-count:])
+def _rate(buckets: tuple[float, ...], bucket_s: float, window_s: float) -> float:
+    """Over the last whole buckets that come closest to the window, or over fewer where there are not so many."""
+    last = buckets[-max(1, round(window_s / bucket_s)) :]
+    return sum(last) / (len(last) * bucket_s) if last else 0.0
 
 
 def _dispersion(reading: LoadReading) -> float:
-    """Variance over mean of the bucket counts around their own moving mean, so that a trend is not taken for bursts."""
+    """Variance over mean of the bucket counts around their own moving mean: neither trend nor step is a burst."""
     counts = reading.arrivals[-60:]
     if len(counts) < 10 or sum(counts) < 20:
         return 1.0
     mean = sum(counts) / len(counts)
-    # Half the mean squared difference of neighbours estimates the variance and ignores slow changes.
-    variance = sum((b - a) ** 2 for a, b in pairwise(counts)) / (2 * (len(counts) - 1))
+    # Half the mean squared difference of neighbours estimates the variance and ignores slow changes; the two largest
+    # are left out, so that one step or one spike is not taken for burstiness.
+    squares = sorted((b - a) ** 2 for a, b in pairwise(counts))[:-2]
+    variance = sum(squares) / (2 * len(squares))
     return min(MAXIMUM_DISPERSION, max(1.0, variance / mean))
