@@ -96,15 +96,15 @@ def allocate(
     )
 
 
-def cut_to_money(mix: Mix, candidates: tuple[Candidate, ...], money: Limit | None) -> Mix:
+def cut_to_money(mix: Mix, prices: dict[Key, Decimal], money: Limit | None) -> Mix:
     """Takes the dearest replicas out of `mix` until it costs no more than the limit."""
     if money is None:
         return mix
-    prices = {c.key: c.effective_per_hour for c in candidates}
     kept = dict(mix)
     while total_per_hour(kept, prices) > money.per_hour and any(kept.values()):
         dearest = max(
-            (key for key, count in kept.items() if count), key=lambda key: (prices.get(key, 0), key)
+            (key for key, count in kept.items() if count),
+            key=lambda key: (prices.get(key, Decimal(0)), key),
         )
         kept[dearest] -= 1
     return {key: count for key, count in kept.items() if count}
@@ -219,7 +219,9 @@ def _fill(
         choices = [
             c
             for c in eligible
-            if not (must_be_non_spot and c.is_spot) and _fits(c, used, spent, room)
+            if not (must_be_non_spot and c.is_spot)
+            and (c.most is None or mix.get(c.key, 0) < c.most)
+            and _fits(c, used, spent, room)
         ]
         if not choices:
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from farthing.core.beliefs import ServiceEstimate
@@ -20,6 +20,7 @@ from farthing.core.policy import Policy
 Key = tuple[VariantName, PoolName]
 Mix = dict[Key, int]
 
+NOTHING_NEW = (ReasonCode.UNPRICED, ReasonCode.SET_ASIDE)
 UNKNOWN_RATE_DISCOUNT = 0.5
 """A pool where the workload was never seen is believed to serve this share of the slowest known one."""
 
@@ -39,6 +40,8 @@ class Candidate:
     """Marginal price of a replica that runs already: zero in committed capacity, else its price and its risk."""
     new_per_hour: float
     """The same for one that must start first: start-up is paid and serves nothing."""
+    most: int | None = None
+    """Replicas that may stay where nothing new is placed; None where there is no such limit."""
 
     @property
     def key(self) -> Key:
@@ -66,13 +69,20 @@ def list_candidates(
     estimates: tuple[ServiceEstimate, ...],
     refused: frozenset[PoolName],
     policy: Policy,
+    staying: Mix | None = None,
 ) -> tuple[tuple[Candidate, ...], tuple[Excluded, ...]]:
-    """Splits variant × pool into those that may be used and those that may not."""
+    """Splits variant × pool into those that may be used and those that may not.
+
+    A place that lost its price or refuses launches takes nothing new, but the replicas that stand there (`staying`)
+    go on counting: it is both excluded and usable up to them. Where nothing at all keeps the SLO, late service is
+    better than none: all such places are both, too.
+    """
     by_key = {(e.variant, e.pool): e for e in estimates if e.workload == workload.id}
     dearest = max((p.price_per_slot_hour or Decimal(0) for p in pools), default=Decimal(0))
     known = [e.rate_rps for e in by_key.values() if e.rate_rps]
     fallback = UNKNOWN_RATE_DISCOUNT * min(known) if known else None
     usable: list[Candidate] = []
+    late: list[Candidate] = []
     excluded: list[Excluded] = []
     for variant in workload.variants:
         for pool in sorted(pools, key=lambda p: p.name):
@@ -80,13 +90,27 @@ def list_candidates(
                 continue
             estimate = by_key[variant.name, pool.name]
             problem = _problem(workload, variant, pool, estimate, refused)
-            if problem is not None:
-                excluded.append(
-                    Excluded(key=(variant.name, pool.name), reason=problem[0], message=problem[1])
-                )
-            else:
-                usable.append(_candidate(variant, pool, estimate, fallback, dearest, policy))
-    return tuple(usable), tuple(excluded)
+            candidate = _candidate(variant, pool, estimate, fallback, dearest, policy)
+            if problem is None:
+                usable.append(candidate)
+                continue
+            excluded.append(Excluded(key=candidate.key, reason=problem[0], message=problem[1]))
+            count = (staying or {}).get(candidate.key, 0)
+            if problem[0] in NOTHING_NEW and count > 0 and estimate.rate_rps != 0:
+                usable.append(replace(candidate, most=count))
+            elif problem[0] is ReasonCode.MISSES_SLO:
+                late.append(replace(candidate, rate_rps=None))
+    return tuple(usable or late), tuple(excluded)
+
+
+def prices(workload: Workload, pools: tuple[Pool, ...]) -> dict[Key, Decimal]:
+    """Effective price of a replica-hour in every place that has one, usable or not."""
+    return {
+        (variant.name, pool.name): pool.price_per_slot_hour * variant.slots
+        for variant in workload.variants
+        for pool in pools
+        if pool.price_per_slot_hour is not None
+    }
 
 
 def _problem(

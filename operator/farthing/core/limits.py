@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from farthing.core import pacing
+from farthing.core import allocation, pacing
 from farthing.core.allocation import Limit, Supply
 from farthing.core.beliefs import DemandEstimate
 from farthing.core.candidates import Candidate
@@ -46,9 +46,9 @@ def money_limit(
         worth = budget.maximum_cost_per_thousand_requests * Decimal(
             str(round(demand.sizing_rps * 3.6, 6))
         )
-        least = (
-            min((c.effective_per_hour for c in usable), default=Decimal(0)) * workload.min_replicas
-        )
+        # The fewest replicas are always worth their money, wherever there is room for them.
+        fewest = allocation.allocate(workload, usable, {}, 0.0, supply, None).mix
+        least = allocation.total_per_hour(fewest, {c.key: c.effective_per_hour for c in usable})
         found.append(
             Limit(
                 name="spec.budget.maximumCostPerThousandRequests",
@@ -69,12 +69,14 @@ def money_limit(
 
 
 def payers(workload: Workload, observation: Observation) -> frozenset[str]:
+    """The cluster budgets that pay for this workload."""
     return frozenset(
         b.name for b in observation.cluster_budgets if workload.id.namespace in b.namespaces
     )
 
 
 def cluster_limits(observation: Observation, policy: Policy, state: PlannerState) -> Limits:
+    """What the namespaces of each capped cluster budget may spend per hour together."""
     spent = {s.budget: s.amount for s in state.budget_spends}
     return {
         b.name: pacing.allowed_per_hour(
@@ -96,6 +98,7 @@ def service_standing(
     state: PlannerState,
     cost_per_hour: Decimal,
 ) -> BudgetStanding:
+    """Where the workload's own budget stands."""
     spent = next((s.amount for s in state.workload_spends if s.workload == workload.id), Decimal(0))
     budget = workload.budget
     capped = budget.when_exceeded is WhenExceeded.CAP
@@ -123,6 +126,7 @@ def cluster_standings(
     costs: dict[WorkloadId, Decimal],
     limits: Limits,
 ) -> tuple[BudgetStanding, ...]:
+    """Where every cluster budget stands."""
     spent = {s.budget: s.amount for s in state.budget_spends}
     return tuple(
         pacing.standing(

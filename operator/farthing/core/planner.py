@@ -14,8 +14,6 @@ from decimal import Decimal
 from farthing.core import (
     allocation,
     candidates,
-    capacity,
-    demand,
     interruptions,
     launches,
     limits,
@@ -23,23 +21,24 @@ from farthing.core import (
     record,
     retention,
     spend,
+    transition,
 )
 from farthing.core.allocation import Allocation, Limit, Supply
-from farthing.core.beliefs import Beliefs, DemandEstimate, ServiceEstimate
-from farthing.core.candidates import Candidate, Excluded, Key, Mix
+from farthing.core.assessment import Assessment, assess, bounded, hopeless
+from farthing.core.beliefs import Beliefs
+from farthing.core.candidates import Key, Mix
 from farthing.core.domain import (
     Change,
     Decision,
     Observation,
     Plan,
     ReasonCode,
-    ReplicaPhase,
     Target,
     Workload,
     WorkloadId,
 )
 from farthing.core.policy import Policy
-from farthing.core.state import Correction, DecisionMark, LoweringIntent, PlannerState
+from farthing.core.state import DecisionMark, LoweringIntent, PlannerState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +48,6 @@ class Step:
     plan: Plan
     beliefs: Beliefs
     state: PlannerState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Belief:
-    """What is believed of one workload this tick."""
-
-    demand: DemandEstimate | None
-    correction: Correction
-    usable: tuple[Candidate, ...]
-    excluded: tuple[Excluded, ...]
-    estimates: tuple[ServiceEstimate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +73,20 @@ def step(observation: Observation, policy: Policy, state: PlannerState) -> Step:
         learned_profiles=learned,
         refused_pools=refused,
     )
-    beliefs = {w.id: _believe(w, observation, policy, state) for w in observation.workloads}
+    known = profiles.effective(observation, state.learned_profiles)
+    beliefs = {w.id: assess(w, observation, policy, state, known) for w in observation.workloads}
     per_budget = limits.cluster_limits(observation, policy, state)
-    supply = allocation.initial_supply(
-        observation.pools, interruptions.occupied_under_notice(observation), per_budget
-    )
+    supply = _supply(observation, beliefs, per_budget)
     outcomes: dict[WorkloadId, _Outcome] = {}
     for workload in sorted(observation.workloads, key=lambda w: (-w.priority, w.id)):
         outcome = _decide(workload, beliefs[workload.id], observation, policy, state, supply)
         outcomes[workload.id] = outcome
-        slots = {(v.name, p): v.slots for v in workload.variants for p in workload.pools}
+        taken = {} if beliefs[workload.id].stands else outcome.mix
         supply = supply.minus(
-            outcome.mix, slots, outcome.cost_per_hour, limits.payers(workload, observation)
+            taken,
+            _slots(workload, observation),
+            outcome.cost_per_hour,
+            limits.payers(workload, observation),
         )
     return _assemble(observation, policy, state, beliefs, outcomes, per_budget)
 
@@ -122,84 +112,71 @@ def changes(observation: Observation, plan: Plan) -> tuple[Change, ...]:
     )
 
 
-def _believe(
-    workload: Workload, observation: Observation, policy: Policy, state: PlannerState
-) -> _Belief:
-    known = profiles.effective(observation, state.learned_profiles)
-    pools = {pool.name: pool for pool in observation.pools}
-    ready = capacity.ready_count(observation, workload.id)
-    startup_s = max((pools[p].startup_prior_s for p in workload.pools if p in pools), default=0.0)
-    wanted = demand.estimate(workload, observation, policy, ready, startup_s)
-    dispersion = wanted.dispersion if wanted is not None else 1.0
-    modelled = {
-        (v.name, p): capacity.estimate(workload, v, pools[p], known, dispersion, 1.0)
-        for v in workload.variants
-        for p in workload.pools
-        if p in pools
-    }
-    total = sum(
-        modelled[r.variant, r.pool].rate_rps or 0.0
-        for r in observation.replicas
-        if r.workload == workload.id
-        and r.phase is ReplicaPhase.READY
-        and (r.variant, r.pool) in modelled
+def _supply(
+    observation: Observation, beliefs: dict[WorkloadId, Assessment], per_budget: limits.Limits
+) -> Supply:
+    """What there is to give; what is held or paused keeps the slots that it has, whoever else asks for them."""
+    supply = allocation.initial_supply(
+        observation.pools, interruptions.occupied_under_notice(observation), per_budget
     )
-    correction = capacity.correct(workload, observation, policy, state, wanted, total)
-    estimates = tuple(
-        replace(e, rate_rps=None if e.rate_rps is None else e.rate_rps * correction.factor)
-        for e in modelled.values()
-    )
-    refused = frozenset(r.pool for r in state.refused_pools if r.retry_at > observation.at)
-    usable, excluded = candidates.list_candidates(
-        workload, observation.pools, estimates, refused, policy
-    )
-    return _Belief(
-        demand=wanted, correction=correction, usable=usable, excluded=excluded, estimates=estimates
-    )
+    for workload in observation.workloads:
+        if beliefs[workload.id].stands:
+            supply = supply.minus(
+                beliefs[workload.id].lasting,
+                _slots(workload, observation),
+                Decimal(0),
+                frozenset(),
+            )
+    return supply
+
+
+def _slots(workload: Workload, observation: Observation) -> dict[Key, int]:
+    return {(v.name, p.name): v.slots for v in workload.variants for p in observation.pools}
 
 
 def _decide(
     workload: Workload,
-    belief: _Belief,
+    belief: Assessment,
     observation: Observation,
     policy: Policy,
     state: PlannerState,
     supply: Supply,
 ) -> _Outcome:
-    current = _current(workload, observation, state)
-    interrupted = interruptions.under_notice(workload, observation)
-    money = limits.money_limit(
-        workload, belief.usable, belief.demand, observation, policy, state, supply
-    )
+    sized, usable = bounded(workload, belief.usable)
+    prices = candidates.prices(workload, observation.pools)
+    money = limits.money_limit(sized, usable, belief.demand, observation, policy, state, supply)
     found: Allocation | None = None
     lowering: tuple[LoweringIntent, ...] = ()
     kept = 0
     if workload.paused:
-        mix, reason = current, ReasonCode.PAUSED
-    elif (sizing := _sizing_rps(workload, belief, current, observation)) is None:
-        mix, reason = _held(workload, belief, current, supply, money), ReasonCode.HELD_ON_GAP
+        mix, reason = belief.asked, ReasonCode.PAUSED
+    elif belief.sizing_rps is None:
+        # Holding changes nothing, but a limit of money stays a limit.
+        mix, reason = (
+            allocation.cut_to_money(belief.asked, prices, money),
+            ReasonCode.HELD_ON_GAP,
+        )
     else:
-        running = {key: max(0, count - interrupted.get(key, 0)) for key, count in current.items()}
-        found = allocation.allocate(
-            *_bounded(workload, belief.usable), running, sizing, supply, money
-        )
-        retained = retention.retain(
-            workload, found.mix, current, belief.usable, observation, state, policy
-        )
-        mix = allocation.cut_to_money(retained.mix, belief.usable, money)
-        lowering, kept = retained.lowering, sum(mix.values()) - sum(found.mix.values())
-        reason = _reason(workload, found, current, mix, kept, belief.demand)
-    surge = {} if workload.paused else interruptions.surge(workload, mix, interrupted, observation)
+        found = allocation.allocate(sized, usable, belief.lasting, belief.sizing_rps, supply, money)
+        mix, lowering = _moved(sized, belief, found, observation, policy, state, supply, money)
+        kept = sum(mix.values()) - sum(found.mix.values())
+        reason = _reason(workload, found, belief, mix, kept)
+    surge = (
+        {}
+        if workload.paused
+        else interruptions.surge(workload, mix, belief.interrupted, observation)
+    )
     verdict = record.Verdict(
         mix=mix,
-        current=current,
+        current=belief.asked,
         allocation=found,
         reason=reason,
         kept=max(0, kept),
-        interrupted=sum(interrupted.values()),
+        interrupted=sum(belief.interrupted.values()),
+        prices=prices,
     )
     decision, mark = record.record(
-        workload, verdict, belief.usable, belief.excluded, belief.demand, observation, state
+        workload, verdict, usable, belief.excluded, belief.demand, observation, state
     )
     return _Outcome(
         mix=mix,
@@ -211,61 +188,38 @@ def _decide(
     )
 
 
-def _sizing_rps(
-    workload: Workload, belief: _Belief, current: Mix, observation: Observation
-) -> float | None:
-    """What capacity is sized for, or None to hold.
-
-    Before anything was ever asked for, the minimum is; without any profile, one replica is added at a time while the
-    queue or the latency says so, in units of the (unknown) rate of one replica, for which 1.0 stands in.
-    """
-    total = sum(current.values())
-    if total == 0:
-        return _unit(belief) * workload.min_replicas
-    if workload.external_replicas is not None:
-        return _unit(belief) * workload.external_replicas
-    if belief.demand is None:
-        return None
-    if any(c.rate_rps for c in belief.usable):
-        return belief.demand.sizing_rps
-    starting = total - capacity.ready_count(observation, workload.id)
-    reading = next(r for r in observation.readings if r.workload == workload.id)
-    pressed = belief.demand.backlog_rps > 0 or capacity.missed_fraction(
-        reading, workload.slo.latency_s
-    ) > (1 - workload.slo.quantile_fraction)
-    return float(total + 1) if pressed and starting <= 0 else float(total)
-
-
-def _unit(belief: _Belief) -> float:
-    return min((c.rate_rps for c in belief.usable if c.rate_rps), default=1.0)
-
-
-def _bounded(
-    workload: Workload, usable: tuple[Candidate, ...]
-) -> tuple[Workload, tuple[Candidate, ...]]:
-    """Gives places without any known rate the unit rate, and an outside autoscaler its exact count."""
-    if not any(c.rate_rps for c in usable):
-        usable = tuple(replace(c, rate_rps=1.0) for c in usable)
-    if workload.external_replicas is not None:
-        count = workload.external_replicas
-        workload = replace(workload, min_replicas=count, max_replicas=count)
-    return workload, usable
-
-
-def _held(
-    workload: Workload, belief: _Belief, current: Mix, supply: Supply, money: Limit | None
-) -> Mix:
-    """Holding changes nothing, but a limit of money stays a limit."""
-    return allocation.cut_to_money(current, belief.usable, money)
+def _moved(
+    workload: Workload,
+    belief: Assessment,
+    found: Allocation,
+    observation: Observation,
+    policy: Policy,
+    state: PlannerState,
+    supply: Supply,
+    money: Limit | None,
+) -> tuple[Mix, tuple[LoweringIntent, ...]]:
+    """The way from what runs to what was found: what is kept for now, within every limit."""
+    refused = frozenset(r.pool for r in state.refused_pools if r.retry_at > observation.at)
+    retained = retention.retain(
+        workload, found.mix, belief.lasting, belief.usable, observation, state, policy, refused
+    )
+    bounds = transition.Bounds(
+        max_replicas=workload.max_replicas,
+        free_slots=supply.slots,
+        money=money,
+        prices=candidates.prices(workload, observation.pools),
+        slots=_slots(workload, observation),
+    )
+    mix = transition.fit(found.mix, belief.lasting, retained.mix, retained.due, bounds)
+    return mix, retained.lowering
 
 
 def _reason(
     workload: Workload,
     found: Allocation,
-    current: Mix,
+    belief: Assessment,
     mix: Mix,
     kept: int,
-    wanted: DemandEstimate | None,
 ) -> ReasonCode:
     tight = (
         ReasonCode.SERVICE_BUDGET,
@@ -277,28 +231,20 @@ def _reason(
         return found.binding
     if workload.external_replicas is not None:
         return ReasonCode.EXTERNAL
+    if hopeless(belief):
+        return ReasonCode.MISSES_SLO
     if kept > 0:
         return ReasonCode.RETAINED
-    if wanted is not None and wanted.backlog_rps > 0:
+    if belief.demand is not None and belief.demand.backlog_rps > 0:
         return ReasonCode.QUEUE
-    return ReasonCode.CHEAPEST if mix != current else ReasonCode.WITHIN_SLO
-
-
-def _current(workload: Workload, observation: Observation, state: PlannerState) -> Mix:
-    surges = {(t.workload, t.variant, t.pool): t.replicas for t in state.surges}
-    counts = {
-        (t.variant, t.pool): t.replicas - surges.get((t.workload, t.variant, t.pool), 0)
-        for t in observation.targets
-        if t.workload == workload.id
-    }
-    return {key: count for key, count in counts.items() if count > 0}
+    return ReasonCode.CHEAPEST if mix != belief.asked else ReasonCode.WITHIN_SLO
 
 
 def _assemble(
     observation: Observation,
     policy: Policy,
     state: PlannerState,
-    beliefs: dict[WorkloadId, _Belief],
+    beliefs: dict[WorkloadId, Assessment],
     outcomes: dict[WorkloadId, _Outcome],
     per_budget: limits.Limits,
 ) -> Step:

@@ -36,6 +36,8 @@ class Verdict:
     reason: ReasonCode
     kept: int
     interrupted: int
+    prices: dict[Key, Decimal]
+    """Of every place with a price, so that what runs where nothing new is placed is counted too."""
 
 
 def record(
@@ -48,7 +50,7 @@ def record(
     state: PlannerState,
 ) -> tuple[Decision, DecisionMark]:
     """Writes the record; an unchanged decision keeps the id and the instant it had."""
-    prices = {c.key: c.effective_per_hour for c in candidates}
+    prices = verdict.prices
     binding = verdict.allocation.binding if verdict.allocation is not None else verdict.reason
     shortfall = _shortfall(workload, verdict, candidates, prices)
     content = f"{workload.id}|{plan_text(verdict.mix)}|{verdict.reason}|{binding}"
@@ -170,7 +172,7 @@ def _single_pool(
     chosen_cost: Decimal,
 ) -> Option | None:
     """What serving everything in this one place would take, unless that is what was chosen."""
-    if not candidate.rate_rps:
+    if not candidate.rate_rps or candidate.most is not None:
         return None
     count = max(workload.min_replicas, ceil(demand.sizing_rps / candidate.rate_rps - 1e-9))
     if {candidate.key: count} == {key: n for key, n in chosen.items() if n}:
@@ -215,6 +217,10 @@ def _message(
     gaps: Sequence[Gap],
 ) -> str:
     total = sum(verdict.mix.values())
+    if verdict.reason is ReasonCode.PAUSED:
+        return f"left at {total}: paused"
+    if demand is None and verdict.allocation is not None:
+        return f"{total} replicas; nothing was measured yet" + _short(shortfall)
     if demand is None:
         because = next(
             (
@@ -238,12 +244,16 @@ def _message(
         text += f"; {verdict.kept} kept until starting again would be cheaper than keeping"
     if verdict.interrupted > 0:
         text += f"; {verdict.interrupted} under interruption notice, replacements asked for"
-    if shortfall is not None:
-        text += (
-            f"; short by {shortfall.replicas} replicas, {shortfall.missing_per_hour:f} per hour, "
-            f"limited by {shortfall.limited_by}"
-        )
-    return text
+    return text + _short(shortfall)
+
+
+def _short(shortfall: Shortfall | None) -> str:
+    if shortfall is None:
+        return ""
+    return (
+        f"; short by {shortfall.replicas} replicas, {shortfall.missing_per_hour:f} per hour, "
+        f"limited by {shortfall.limited_by}"
+    )
 
 
 def _reverses_when(
@@ -252,6 +262,8 @@ def _reverses_when(
     candidates: tuple[Candidate, ...],
     demand: DemandEstimate | None,
 ) -> str:
+    if verdict.reason is ReasonCode.PAUSED:
+        return "spec.paused is false"
     if demand is None:
         return "metrics answer again"
     rates = [c.rate_rps for c in candidates if c.rate_rps and verdict.mix.get(c.key)]

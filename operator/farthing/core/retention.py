@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from farthing.core.candidates import Candidate, Key, Mix
-from farthing.core.domain import Observation, ReplicaPhase, Workload
+from farthing.core.domain import Observation, PoolName, ReplicaPhase, Workload
 from farthing.core.policy import Policy
 from farthing.core.state import LoweringIntent, PlannerState
 
@@ -24,6 +24,8 @@ class Retained:
     mix: Mix
     lowering: tuple[LoweringIntent, ...]
     kept: int
+    due: frozenset[Key]
+    """Places whose surplus was kept long enough."""
 
 
 def retain(
@@ -34,14 +36,21 @@ def retain(
     observation: Observation,
     state: PlannerState,
     policy: Policy,
+    refused: frozenset[PoolName] = frozenset(),
 ) -> Retained:
-    """Lowers `current` towards `wanted` no sooner than the cost of starting again allows, dearest replicas first."""
+    """Lowers `current` towards `wanted` no sooner than the cost of starting again allows, dearest replicas first.
+
+    What waits for a node in a pool that refuses launches has cost nothing yet: it is given up at once.
+    """
     by_key = {c.key: c for c in candidates}
     mix = dict(wanted)
     lowering: list[LoweringIntent] = []
+    due: set[Key] = set()
     surplus = _healthy_ready(observation, workload) - sum(wanted.values())
     for key in sorted(current, key=lambda k: (-_price(by_key, k), k)):
-        excess = current[key] - wanted.get(key, 0)
+        waiting = _pending(observation, workload, key) if key[1] in refused else 0
+        standing = max(0, current[key] - waiting)
+        excess = standing - wanted.get(key, 0)
         if excess <= 0:
             continue
         since = _since(workload, key, observation.at, state)
@@ -49,16 +58,20 @@ def retain(
             LoweringIntent(workload=workload.id, variant=key[0], pool=key[1], since=since)
         )
         if observation.at - since < _window(by_key.get(key), policy):
-            mix[key] = current[key]
+            mix[key] = standing
             continue
+        due.add(key)
         # Of those that may go, ready ones go only as far as the others cover what is wanted.
-        unready = max(0, current[key] - _healthy_ready(observation, workload, key))
+        unready = max(0, standing - _healthy_ready(observation, workload, key))
         removed = min(excess, max(0, surplus) + unready)
         surplus -= max(0, removed - unready)
-        mix[key] = current[key] - removed
+        mix[key] = standing - removed
     mix = {key: count for key, count in mix.items() if count}
     return Retained(
-        mix=mix, lowering=tuple(lowering), kept=sum(mix.values()) - sum(wanted.values())
+        mix=mix,
+        lowering=tuple(sorted(lowering, key=lambda i: (i.workload, i.variant, i.pool))),
+        kept=sum(mix.values()) - sum(wanted.values()),
+        due=frozenset(due),
     )
 
 
@@ -78,6 +91,16 @@ def _price(by_key: dict[Key, Candidate], key: Key) -> float:
     candidate = by_key.get(key)
     # A place that may no longer be used is left first.
     return candidate.keep_per_hour if candidate is not None else float("inf")
+
+
+def _pending(observation: Observation, workload: Workload, key: Key) -> int:
+    return sum(
+        1
+        for r in observation.replicas
+        if r.workload == workload.id
+        and (r.variant, r.pool) == key
+        and r.phase is ReplicaPhase.PENDING
+    )
 
 
 def _healthy_ready(observation: Observation, workload: Workload, key: Key | None = None) -> int:

@@ -59,25 +59,48 @@ def account(observation: Observation, state: PlannerState) -> PlannerState:
     answered, totals = _answered(observation, state)
     return replace(
         state,
-        workload_spends=tuple(
-            _charge_workload(
-                workload, observation.at, charges, answered.get(workload.id, 0.0), state
-            )
-            for workload in sorted(observation.workloads, key=lambda w: w.id)
-        ),
-        budget_spends=tuple(
-            _charge_budget(observation, name, charges, state)
-            for name in sorted(budget.name for budget in observation.cluster_budgets)
-        ),
+        workload_spends=_workload_spends(observation, charges, answered, state),
+        budget_spends=_budget_spends(observation, charges, state),
         running=tuple(
             RunningReplica(
                 name=r.name, workload=r.workload, pool=r.pool, slots=_slots_of(observation, r)
             )
-            for r in sorted(observation.replicas, key=lambda r: r.name)
+            for r in sorted(observation.replicas, key=lambda r: (r.workload, r.name))
             if r.started_at is not None
         ),
         answered_totals=totals,
     )
+
+
+def _workload_spends(
+    observation: Observation,
+    charges: tuple[Charge, ...],
+    answered: Mapping[WorkloadId, float],
+    state: PlannerState,
+) -> tuple[WorkloadSpend, ...]:
+    """One of each workload; of one not seen now, what it spent is kept until its period is over.
+
+    Otherwise a service whose spec cannot be read for a moment, or that is deleted and applied again, would start with
+    a full budget.
+    """
+    here = {workload.id for workload in observation.workloads}
+    found = [
+        _charge_workload(workload, observation.at, charges, answered.get(workload.id, 0.0), state)
+        for workload in observation.workloads
+    ]
+    found += [
+        s
+        for s in state.workload_spends
+        if s.workload not in here and period_bounds(observation.at, s.period)[0] == s.period_start
+    ]
+    return tuple(sorted(found, key=lambda s: s.workload))
+
+
+def _budget_spends(
+    observation: Observation, charges: tuple[Charge, ...], state: PlannerState
+) -> tuple[BudgetSpend, ...]:
+    names = sorted(budget.name for budget in observation.cluster_budgets)
+    return tuple(_charge_budget(observation, name, charges, state) for name in names)
 
 
 def cost_per_hour(slots: int, pool: Pool, replicas: int) -> Decimal:
@@ -99,10 +122,14 @@ def _charges(observation: Observation, state: PlannerState) -> Iterable[Charge]:
             start=replica.started_at,
             end=observation.at,
         )
-    present = {replica.name for replica in observation.replicas}
+    present = {(replica.workload, replica.name) for replica in observation.replicas}
     for gone in state.running:
         pool = pools.get(gone.pool)
-        if gone.name in present or pool is None or pool.price_per_slot_hour is None:
+        if (
+            (gone.workload, gone.name) in present
+            or pool is None
+            or pool.price_per_slot_hour is None
+        ):
             continue
         yield Charge(
             workload=gone.workload,
@@ -126,14 +153,16 @@ def _answered(
     observation: Observation, state: PlannerState
 ) -> tuple[Mapping[WorkloadId, float], tuple[tuple[WorkloadId, float], ...]]:
     before = dict(state.answered_totals)
-    now = dict(before)
+    here = {workload.id for workload in observation.workloads}
+    now = {workload: total for workload, total in before.items() if workload in here}
     answered: dict[WorkloadId, float] = {}
     for reading in observation.readings:
         known = before.get(reading.workload)
         # A sum of counters that fell means that a pod left with its count: what is left is not new.
         if known is not None and reading.answered_total >= known:
             answered[reading.workload] = reading.answered_total - known
-        now[reading.workload] = reading.answered_total
+        if reading.workload in here:
+            now[reading.workload] = reading.answered_total
     return answered, tuple(sorted(now.items()))
 
 
