@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import os
 import pathlib
@@ -33,6 +34,7 @@ from farthing_local.components import Layout
 _HEALTHY_WITHIN_S = 120.0
 _POLL_S = 0.05
 _ATTEMPTS = 3
+_PORT_COUNT = len(dataclasses.fields(components.Ports))
 _PORT_TAKEN = "address already in use"
 # The agent gives its pods a few seconds to end; the others have nothing worth saving.
 _PATIENCE_S = {components.NODE_AGENT: 15.0}
@@ -74,8 +76,13 @@ class Cluster:
         return self.binaries / "kubectl"
 
 
-def up(wanted: Wanted) -> Cluster:
-    """Bring a cluster up and wait until every part of it is healthy; finds a running one."""
+def up(
+    wanted: Wanted, *, choose_ports: Callable[[int], tuple[int, ...]] = ports.free_ports
+) -> Cluster:
+    """Bring a cluster up and wait until every part of it is healthy; finds a running one.
+
+    Starts over with other ports where another program took one in between.
+    """
     paths.require_loopback_range()
     layout = Layout(home=wanted.home.absolute())
     home.check(layout)
@@ -94,7 +101,7 @@ def up(wanted: Wanted) -> Cluster:
         if _clear(layout):
             progress.say("A part of the last cluster had ended: starting a new one.")
         try:
-            return _start_on_free_ports(wanted, layout, binaries)
+            return _start_with_retries(wanted, layout, binaries, choose_ports)
         except BaseException:
             # Ctrl-C as well: what has not come up whole leaves nothing behind.
             _clear(layout)
@@ -159,42 +166,48 @@ def _clear(layout: Layout) -> list[str]:
     return alive
 
 
-def _start_on_free_ports(wanted: Wanted, layout: Layout, binaries: pathlib.Path) -> Cluster:
+def _start_with_retries(
+    wanted: Wanted,
+    layout: Layout,
+    binaries: pathlib.Path,
+    choose_ports: Callable[[int], tuple[int, ...]],
+) -> Cluster:
     for _ in range(_ATTEMPTS - 1):
         with contextlib.suppress(errors.PortTakenError):
-            return _start(wanted, layout, binaries)
+            return _start(wanted, layout, binaries, _named(choose_ports(_PORT_COUNT)))
         _clear(layout)
-    return _start(wanted, layout, binaries)
+    return _start(wanted, layout, binaries, _named(choose_ports(_PORT_COUNT)))
 
 
-def _start(wanted: Wanted, layout: Layout, binaries: pathlib.Path) -> Cluster:
-    etcd, peer, api_server, controller_manager, scheduler = ports.free_ports(5)
-    chosen = components.Ports(
-        etcd=etcd,
-        etcd_peer=peer,
-        api_server=api_server,
-        controller_manager=controller_manager,
-        scheduler=scheduler,
-    )
+def _named(numbers: tuple[int, ...]) -> components.Ports:
+    names = (field.name for field in dataclasses.fields(components.Ports))
+    return components.Ports(**dict(zip(names, numbers, strict=True)))
+
+
+def _start(
+    wanted: Wanted, layout: Layout, binaries: pathlib.Path, chosen: components.Ports
+) -> Cluster:
     home.prepare(layout)
     keys = credentials.create(layout, chosen)
     layout.audit_policy.write_text(components.AUDIT_POLICY)
     pools.write(layout, nodes=wanted.nodes, images=wanted.images)
     starter = _Starter(layout, binaries, server=credentials.server_url(chosen), audit=wanted.audit)
     with progress.Progress("Local cluster") as shown:
-        starter.add(components.ETCD, etcd, components.etcd(layout, chosen, keys))
+        starter.add(components.ETCD, chosen.etcd, components.etcd(layout, chosen, keys))
         starter.add(
             components.API_SERVER,
-            api_server,
+            chosen.api_server,
             components.api_server(layout, chosen, keys, audit=wanted.audit),
         )
         starter.wait(shown)
         starter.add(
             components.CONTROLLER_MANAGER,
-            controller_manager,
+            chosen.controller_manager,
             components.controller_manager(layout, chosen, keys),
         )
-        starter.add(components.SCHEDULER, scheduler, components.scheduler(layout, chosen, keys))
+        starter.add(
+            components.SCHEDULER, chosen.scheduler, components.scheduler(layout, chosen, keys)
+        )
         if wanted.agent:
             starter.add_agent(components.node_agent(layout, keys))
         starter.wait(shown)

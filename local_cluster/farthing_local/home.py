@@ -39,7 +39,17 @@ _OWN_PATTERN = "audit*.log"
 _SOCKET_PATH_LIMIT = 107
 _TAIL_BYTES = 16_384
 # From the surest to the vaguest; what follows such a line is mostly a stack.
-_SIGNS_OF_A_CAUSE = ("no space left", "address already in use", "panic:", "fatal", "error")
+_SIGNS_OF_A_CAUSE = (
+    "no space left",
+    "address already in use",
+    "panic:",
+    '"error":',
+    "err=",
+    "fatal",
+    "error",
+)
+# Of a long line, what stands shortly before its sign and after it.
+_BEFORE_SIGN, _CAUSE_LIMIT = 80, 220
 
 
 def check(layout: Layout) -> None:
@@ -119,7 +129,8 @@ def cause(log: pathlib.Path) -> str:
     for sign in _SIGNS_OF_A_CAUSE:
         found = [line for line in lines if sign in line.lower()]
         if found:
-            return errors.shortened(found[0])
+            start = max(0, found[0].lower().index(sign) - _BEFORE_SIGN)
+            return found[0][start : start + _CAUSE_LIMIT].strip()
     return errors.shortened((lines or ["it said nothing"])[-1])
 
 

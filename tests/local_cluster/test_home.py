@@ -116,6 +116,7 @@ def test_a_full_disk_under_the_home_is_one_line() -> None:
     [
         ("", "it said nothing"),
         ("first\nlast\n\n", "last"),
+        (f"{'x' * 99} error err=y {'z' * 200}", f"{'x' * 73} error err=y {'z' * 134}"),
         ("starting\npanic: bad\n\tmain.go:58\n", "panic: bad"),
         ("an error\npanic: write x: no space left on device\nmain.go:1", "panic: write x: no space"
          " left on device"),

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from tests.cluster_fixture import eventually, running_cluster, short_folder
 
-from farthing_local import cluster, errors, home, processes, state
+from farthing_local import cluster, errors, home, ports, processes, state
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -58,6 +59,12 @@ def _environment(where: pathlib.Path) -> dict[str, str]:
 def _recorded(where: pathlib.Path) -> Mapping[str, processes.Identity]:
     recorded = state.read(where)
     return {one.name: one.process for one in recorded.components} if recorded else {}
+
+
+def _port(where: pathlib.Path, name: str) -> int | None:
+    recorded = state.read(where)
+    component = recorded.component(name) if recorded else None
+    return component.port if component else None
 
 
 def _alive(where: pathlib.Path) -> list[str]:
@@ -222,6 +229,25 @@ def test_a_cluster_goes_with_an_owner_that_is_killed(folder: pathlib.Path) -> No
         owner.kill()
     assert eventually(lambda: list(folder.iterdir()), lambda left: left == []) == []
     assert _alive(where) == []
+
+
+@pytest.mark.parametrize("part", [0, 2], ids=["etcd", "kube-apiserver"])
+def test_a_port_that_is_taken_in_between_is_replaced(folder: pathlib.Path, part: int) -> None:
+    choices = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+
+        def choose(count: int) -> tuple[int, ...]:
+            chosen = list(ports.free_ports(count))
+            if not choices:
+                chosen[part] = taken.getsockname()[1]
+            choices.append(tuple(chosen))
+            return choices[-1]
+
+        cluster.up(cluster.Wanted(home=folder / "home", agent=False), choose_ports=choose)
+    assert len(choices) == 2
+    assert {name: _port(folder / "home", name) for name in _CONTROL_PLANE} == dict(
+        zip(_CONTROL_PLANE, [choices[1][at] for at in (0, 2, 3, 4)], strict=True)
+    )
 
 
 def test_a_part_that_cannot_start_is_one_line_and_nothing_is_left(
