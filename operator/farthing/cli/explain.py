@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from farthing.cli import cluster, errors, explain_view, money, options, printing
+from farthing.cli import errors, explain_view, money, options, printing
 from farthing.cli.status import SERVICES
 from farthing.kube import documents
 
@@ -32,6 +32,8 @@ def explain(
       farthing explain sentiment -n shop -o wide
       farthing explain sentiment -n shop -o yaml
     """
+    from farthing.cli import cluster  # late: the client of Kubernetes is slow to import
+
     currency = money.currency()
     connected = cluster.connect(context_name)
     place = namespace or connected.namespace

@@ -8,17 +8,7 @@ from typing import Any
 
 import click
 
-from farthing.cli import (
-    assumptions,
-    errors,
-    manifests,
-    money,
-    options,
-    plan_view,
-    printing,
-    settling,
-)
-from farthing.cli.manifests import Manifests
+from farthing.cli import errors, money, options, printing
 
 _HIGHEST_RPS = 10_000_000
 
@@ -99,37 +89,15 @@ def plan(
       namespaces:
         shop: {labels: {team: shop}}
     """
-    currency = money.currency()
-    files = _read(names)
-    assumed = (
-        assumptions.Assumptions()
-        if observation_file is None
-        else assumptions.read(observation_file)
+    # The planner takes a second to import, which help and completion need not wait for.
+    from farthing.cli import plan_view, planning
+
+    answer = planning.answer(
+        names, observation_file, at, requests_per_second, currency=money.currency()
     )
-    source, stated = ("--at", at) if at else (f"{observation_file}: at", assumed.at)
-    instant = assumptions.DEFAULT_AT if stated is None else assumptions.instant(stated, source)
-    try:
-        decided = settling.decide(files, assumed, instant, requests_per_second)
-    except settling.MismatchError as mismatch:
-        raise errors.RefusedInputError(
-            [f"{observation_file}: {problem}" for problem in mismatch.problems]
-        ) from mismatch
-    answer = plan_view.answer(files, decided, currency)
     if output in ("json", "yaml"):
         printing.document(plan_view.document(answer), output)
     else:
         click.echo(plan_view.text(answer, wide=output == "wide"))
     if check and answer.breaches:
         ctx.exit(errors.REFUSED)
-
-
-def _read(names: tuple[str, ...]) -> Manifests:
-    files = manifests.read(names)
-    for one in files.skipped:
-        click.echo(f"Skipped, since it is no resource of Farthing: {one}", err=True)
-    if not files.resources.services:
-        raise errors.RefusedInputError(
-            f"{', '.join(names)}: holds no InferenceService; allowed: files with at least one",
-            "give the folder or file that holds it with -f",
-        )
-    return files

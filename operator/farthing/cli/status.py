@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from farthing.cli import cluster, errors, money, options, printing, status_view
-from farthing.cli.cluster import Cluster
+from farthing.cli import errors, money, options, printing, status_view
 from farthing.cli.status_view import Overview
+
+if TYPE_CHECKING:
+    from farthing.cli.cluster import Cluster
 
 SERVICES = "inferenceservices"
 
@@ -43,6 +46,8 @@ def status(
         raise errors.RefusedInputError(
             f"-A: refused beside the name {name!r}; allowed: a NAME in one namespace, or -A"
         )
+    from farthing.cli import cluster  # late: the client of Kubernetes is slow to import
+
     currency, program = money.currency(), options.program(ctx)
     connected = cluster.connect(context_name)
     place = None if all_namespaces else namespace or connected.namespace
