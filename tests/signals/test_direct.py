@@ -214,6 +214,22 @@ async def test_replicas_that_hang_neither_delay_the_others_nor_pile_up() -> None
     assert bad.most_at_once <= CONCURRENT_SCRAPES
 
 
+async def test_it_stops_at_once_and_can_run_again() -> None:
+    clock, server = ShiftedClock(), StandIn(pages.page(10))
+    scraper = DirectScraper(clock)
+    async with serving((server, "127.77.0.1")) as port:
+        scraper.set_targets([target("127.77.0.1", port)])
+        server.hangs = True
+        async with running(scraper):
+            await server.asked(1)
+            stopping_s = clock.monotonic()
+        assert clock.monotonic() - stopping_s < 0.5
+        server.hangs = False
+        async with running(scraper):
+            await server.asked(3)
+        assert read(scraper, clock)[1] == {}
+
+
 def test_a_target_must_have_an_ip_address() -> None:
     with pytest.raises(ValueError) as caught:
         target("metadata.internal", 80)

@@ -120,8 +120,8 @@ def test_a_line_reads_as_the_format_defines_it(line: str, labels: Labels, value:
         (b'queue{a="b} 5', "malformed line: 'queue{a=\"b} 5'"),
         (b'queue{a="b" c="d"} 5', 'malformed labels: \'{a="b" c="d"}\''),
         (b'queue{a="b",a="c"} 5', 'label a is there twice: \'{a="b",a="c"}\''),
-        (b'queue{"queue"} 5', "not exactly one name in line: 'queue{\"queue\"} 5'"),
-        (b'{a="b"} 5', "not exactly one name in line: '{a=\"b\"} 5'"),
+        (b'queue{"queue"} 5', "not exactly one name in line: 'queue{\"queue\"}'"),
+        (b'{a="b"} 5', "not exactly one name in line: '{a=\"b\"}'"),
         (b"queue 1\nqueue 2", "series queue is there twice with the same labels"),
         (
             b'queue{a="1",b="2"} 1\nqueue{b="2",a="1"} 2',

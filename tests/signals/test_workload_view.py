@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.signals import pages
 
 from farthing.core.domain import BatchSample, Gap, LatencyCounts, LoadReading
@@ -258,3 +261,19 @@ def test_histograms_with_other_bounds_are_added_on_the_bounds_they_share() -> No
     wide = pages.page(5, slow=2).replace(b'le="0.1"', b'le="0.25"')
     story.second({"a": pages.page(10, slow=4), "b": wide})
     assert story.reading().latency == LatencyCounts(bounds_s=(0.5,), counts=(15.0, 0.0))
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=1, max_size=60))
+def test_no_request_is_lost_or_counted_twice_whenever_a_replica_restarts(
+    seconds: list[tuple[int, bool]],
+) -> None:
+    story = Story("a")
+    counter, started_s = 1_000, 0.0
+    story.second({"a": pages.page(counter, started_unix_s=started_s)})
+    for count, restarts in seconds:
+        counter, started_s = (0, 100.0 * (story.at_s + 1.0)) if restarts else (counter, started_s)
+        counter += count
+        story.second({"a": pages.page(counter, started_unix_s=started_s)})
+    reading = story.reading()
+    assert reading.arrivals == pytest.approx([count for count, _ in seconds], abs=1e-6)
+    assert reading.answered_total == sum(count for count, _ in seconds)

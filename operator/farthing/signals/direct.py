@@ -119,6 +119,8 @@ class DirectScraper:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Asks until `stop` is set. A fault of ours ends it with the exception."""
+        for asked in self._asked.values():
+            asked.asking = False  # what an earlier run left behind will never end
         async with _session() as session, asyncio.TaskGroup() as group:
             running: set[asyncio.Task[None]] = set()
             loop = asyncio.get_running_loop()

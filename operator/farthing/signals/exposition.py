@@ -25,11 +25,12 @@ Series = dict[Labels, float]
 
 _QUOTED = r'"((?:[^"\\\n]|\\.)*+)"'
 _BLOCK = r'\{(?:[^"}\n]|"(?:[^"\\\n]|\\.)*+")*+\}'
-_NUMBER = r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?)"
-_REST = re.compile(
-    rf"[ \t]*({_BLOCK})?[ \t]*({_NUMBER})(?:[ \t]+{_NUMBER})?(?:[ \t]+\#[^\n]*)?[ \t\r]*",
-    re.ASCII | re.IGNORECASE,
+_NUMBER = (
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+    r"|[nN][aA][nN]|[iI][nN][fF](?:[iI][nN][iI][tT][yY])?)"
 )
+_REST = rf"[ \t]*({_BLOCK})?[ \t]*({_NUMBER})(?:[ \t]+{_NUMBER})?(?:[ \t]+\#[^\n]*)?[ \t\r]*$"
+"""After the name: labels, value, time and exemplar."""
 _TERM = re.compile(
     rf"[ \t]*(?:([a-zA-Z_:][a-zA-Z0-9_:]*)|{_QUOTED})[ \t]*(?:=[ \t]*{_QUOTED}[ \t]*)?(?:,|$)",
     re.ASCII,
@@ -51,9 +52,14 @@ def parse_page(body: bytes, wanted: Iterable[str]) -> dict[str, Series]:
     names = frozenset(wanted)
     found: dict[str, Series] = {}
     count = 0
-    for match in _finder(names).finditer(text):
-        name, rest = match.groups()
-        named, labels, value = _parse_rest(name, rest)
+    for match in _lines(names).finditer("\n" + text):
+        name, block, number, malformed = match.groups("")
+        if not number:
+            raise UnusablePageError(f"malformed line: {_excerpt(name + malformed)}")
+        inner, labels = _labels(block)
+        if bool(name) == bool(inner):
+            raise UnusablePageError(f"not exactly one name in line: {_excerpt(name + block)}")
+        named = name or inner
         if named not in names:
             continue
         count += 1
@@ -62,7 +68,7 @@ def parse_page(body: bytes, wanted: Iterable[str]) -> dict[str, Series]:
         series = found.setdefault(named, {})
         if labels in series:
             raise UnusablePageError(f"series {named} is there twice with the same labels")
-        series[labels] = value
+        series[labels] = float(number)
     return found
 
 
@@ -72,32 +78,30 @@ def labels_of(labels: Labels) -> Mapping[str, str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _finder(names: frozenset[str]) -> re.Pattern[str]:
-    """Finds lines that start with a wanted name, or with the brace that may hold a quoted one."""
+def _lines(names: frozenset[str]) -> re.Pattern[str]:
+    """Finds lines that start with a wanted name, or with the brace that may hold a quoted one.
+
+    What follows is matched whole or caught as malformed, all in one pass over the page. Starting
+    with the line break itself lets the engine jump from line to line.
+    """
     choice = "|".join(re.escape(name) for name in sorted(names))
-    return re.compile(rf"^[ \t]*(?:({choice})(?![a-zA-Z0-9_:])|(?=\{{))([^\n]*)", re.MULTILINE)
+    start = rf"\n[ \t]*(?:({choice})(?![a-zA-Z0-9_:])|(?=\{{))"
+    return re.compile(rf"{start}(?:{_REST}|([^\n]*))", re.MULTILINE)
 
 
-def _parse_rest(name: str | None, rest: str) -> tuple[str, Labels, float]:
-    match = _REST.fullmatch(rest)
-    if match is None:
-        raise UnusablePageError(f"malformed line: {_excerpt((name or '') + rest)}")
-    block, number = match.groups()
-    inner: str | None = None
-    labels: Labels = ()
-    if block is not None:
-        cached = len(block) <= CACHED_LABELS_CHARACTERS
-        inner, labels = _cached_block(block) if cached else _parse_block(block)
-    if (name is None) == (inner is None):
-        raise UnusablePageError(f"not exactly one name in line: {_excerpt((name or '') + rest)}")
-    return name or inner or "", labels, float(number)
+def _labels(block: str) -> tuple[str, Labels]:
+    if not block:
+        return "", ()
+    if len(block) <= CACHED_LABELS_CHARACTERS:
+        return _cached_block(block)
+    return _parse_block(block)
 
 
-def _parse_block(block: str) -> tuple[str | None, Labels]:
+def _parse_block(block: str) -> tuple[str, Labels]:
     """The quoted metric name inside the braces, if there is one, and the sorted labels."""
     inside = block[1:-1].strip(" \t")
     labels: dict[str, str] = {}
-    name: str | None = None
+    name = ""
     position = 0
     while position < len(inside):
         match = _TERM.match(inside, position)
@@ -109,7 +113,7 @@ def _parse_block(block: str) -> tuple[str | None, Labels]:
             if term in labels:
                 raise UnusablePageError(f"label {term} is there twice: {_excerpt(block)}")
             labels[term] = _unescaped(value)
-        elif quoted is not None and name is None:
+        elif quoted is not None and not name:
             name = term
         else:
             raise UnusablePageError(f"label without value: {_excerpt(block)}")

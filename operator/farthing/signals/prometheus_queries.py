@@ -136,7 +136,7 @@ class PrometheusQueries:
         left_s = self._transport.deadline_s - time.monotonic()
         if left_s <= 0.0:
             raise UnusableAnswerError(f"no answer within {self._deadline_s:g} s")
-        parameters = {"time": f"{at.timestamp():.3f}", "timeout": f"{left_s:.3f}s"}
+        parameters = {"time": f"{at.timestamp():.3f}", "timeout": f"{left_s:.3f}"}
         try:
             rows = self._client.custom_query(query, params=parameters, timeout=left_s)
         except prometheus_api_client.exceptions.PrometheusApiClientException as error:
