@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from farthing_server import VERSION, access_log, bodies, metrics, model, protocol
+from farthing_server.connections import ConnectionAges
 from farthing_server.engine import Engine
 from farthing_server.errors import RefusedError, RequestError
 from farthing_server.metrics import Metrics
@@ -65,6 +66,7 @@ class App:
         engine: Engine,
         served: Model,
         counted: Metrics,
+        connections: ConnectionAges,
         log: access_log.AccessLog | None,
     ) -> None:
         self.lifecycle = Lifecycle()
@@ -73,6 +75,7 @@ class App:
         self._engine = engine
         self._served = served
         self._counted = counted
+        self._connections = connections
         self._log = log
         self._bodies = bodies.Bodies()
         paths = [f"/v2/models/{name}", f"/v2/models/{name}/versions/{model.VERSION}"]
@@ -127,7 +130,8 @@ class App:
                     self._counted.failed += 1
             else:
                 self._counted.answered(time.monotonic() - started_s)
-            await self._send(send, answer)
+            due = self._connections.is_due(scope["client"], time.monotonic())
+            await self._send(send, answer, close=due)
         finally:
             self.lifecycle.left()
         if self._log is not None:
@@ -219,13 +223,13 @@ class App:
             return "starting: the model is not warm yet"
         return None
 
-    async def _send(self, send: Send, answer: Answer) -> None:
+    async def _send(self, send: Send, answer: Answer, *, close: bool = False) -> None:
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", str(len(answer.body)).encode()),
             *answer.headers,
         ]
-        if self.lifecycle.leaving:
+        if close or self.lifecycle.leaving:
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
@@ -239,7 +243,8 @@ def failure(error: RequestError) -> Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, RefusedError):
         headers = ((b"retry-after", str(max(1, math.ceil(error.retry_after_s))).encode()),)
-    if error.close:
+    if error.close or isinstance(error, RefusedError):
+        # Who was refused here may find room elsewhere: the next connection meets a replica chosen anew.
         headers = (*headers, (b"connection", b"close"))
     return Answer(error.status, orjson.dumps({"error": error.message}), headers=headers)
 

@@ -54,6 +54,7 @@ class Options:
     maximum_queued_items: int
     slo_s: float
     threads: int
+    connection_age_s: float
     drain_delay_s: float
     drain_s: float
     access_log: bool
@@ -89,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         "--slo-milliseconds", help="a request is answered within this time or refused (default 300)"
     )
     add("--threads", help="threads of the model (default: the CPU limit of the container, else 1)")
+    add(
+        "--maximum-connection-age-seconds",
+        help="close a client's connection after about this long, so that new replicas get "
+        "their share (default 20; 0: never)",
+    )
     add("--drain-delay-seconds", help="after SIGTERM, go on accepting this long (default 1)")
     add("--drain-seconds", help="after SIGTERM, end within this time (default 20)")
     add(
@@ -196,6 +202,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         )
         / 1e3,
         threads=reader.whole("--threads", default_threads(), 1, 1024),
+        connection_age_s=reader.number("--maximum-connection-age-seconds", 20.0, 0.0, 86_400.0),
         drain_delay_s=delay_s,
         drain_s=drain_s,
         access_log=bool(given["access_log"]),

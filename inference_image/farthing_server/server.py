@@ -23,6 +23,7 @@ import uvicorn
 
 from farthing_server import access_log, app, emulated, options
 from farthing_server.batch_time import BatchTime, Line
+from farthing_server.connections import ConnectionAges
 from farthing_server.engine import Engine
 from farthing_server.errors import OptionError
 from farthing_server.metrics import Metrics
@@ -111,6 +112,7 @@ class Process:
             engine=self._engine,
             served=self._model,
             counted=self._metrics,
+            connections=ConnectionAges(chosen.connection_age_s),
             log=access_log.AccessLog(sys.stdout) if chosen.access_log else None,
         )
         self._stop = asyncio.Event()

@@ -25,6 +25,7 @@ DEFAULT_EMULATED = options.Options(
     maximum_queued_items=1024,
     slo_s=0.3,
     threads=options.default_threads(),
+    connection_age_s=20.0,
     drain_delay_s=1.0,
     drain_s=20.0,
     access_log=False,
