@@ -8,7 +8,7 @@ from farthing.cli.main import farthing
 
 
 def run(
-    *arguments: str, program: str = "farthing", stdin: str | None = None, **environment: str
+    *arguments: str, program: str = "farthing", stdin: str | bytes | None = None, **environment: str
 ) -> click.testing.Result:
     """Exit code, stdout and stderr of one call; an exception that is no exit is raised."""
     settings = {"NO_COLOR": "", "TERM": "xterm", "FARTHING_CURRENCY": "", **environment}

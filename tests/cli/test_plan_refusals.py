@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import pathlib
+from itertools import pairwise
 
 import pytest
 from tests.api import samples
 from tests.cli import program
 from tests.cli.test_plan_command import POOLS, SERVICE
+
+_BOMB = "a: &a [0]\n" + "\n".join(
+    f"{later}: &{later} [{', '.join([f'*{earlier}'] * 10)}]"
+    for earlier, later in pairwise("abcdefghijkl")
+)
 
 
 def _refusal(*arguments: str) -> list[str]:
@@ -72,6 +78,9 @@ def test_the_same_name_in_another_namespace_is_another_service(files: pathlib.Pa
         ("a: 1\na: 2", "is no YAML: the key 'a' is given twice"),
         ("a: 2026-02-31", "is no YAML that can be read: day is out of range for month"),
         ("!!python/object/apply:os.system [ls]", "is no YAML: could not determine a constructor"),
+        ("x: &a [*a]", "its aliases are refused; allowed: aliases that expand to at most 2000000"),
+        (_BOMB, "its aliases are refused; allowed: aliases that expand to at most 2000000"),
+        ("[" * 2000, "is no YAML"),
         ("just text", 'document (no name): (root): "just text" is refused'),
         ("{}", "document (no name): apiVersion: missing; allowed: farthing.dev/v1alpha1"),
     ],
@@ -96,9 +105,35 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
     ]
 
 
+def test_standard_input_that_is_no_text_is_refused() -> None:
+    result = program.run("plan", "-f", "-", stdin=b"\xff")
+    assert program.answer(result) == (
+        2,
+        "",
+        "Error: standard input: byte 0 is refused; allowed: text in UTF-8\n",
+    )
+
+
+def test_keys_that_are_merged_may_be_given_again(files: pathlib.Path) -> None:
+    (files / "theirs.yaml").write_text(
+        "apiVersion: v1\nkind: Other\na: &a {x: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, x: 3}"
+    )
+    assert program.run("plan", "-f", str(files)).exit_code == 0
+
+
 def test_a_file_that_does_not_exist_is_refused(tmp_path: pathlib.Path) -> None:
     assert _refusal("-f", f"{tmp_path}/none.yaml") == [
         f"Error: {tmp_path}/none.yaml: there is no such file or folder"
+    ]
+
+
+def test_costs_beyond_what_a_record_can_hold_are_refused(files: pathlib.Path) -> None:
+    dear = POOLS.replace('"0.284"', '"999999999999"').replace('"0.70"', '"999999999999"')
+    (files / "pools.yaml").write_text(dear)
+    (files / "service.yaml").write_text(f"{SERVICE}  replicas: 900")
+    assert _refusal("-f", str(files)) == [
+        f"Error: {files}: the costs that follow are refused; allowed: prices and counts that "
+        "multiply to less than 1000000000000"
     ]
 
 

@@ -20,6 +20,8 @@ STANDARD_INPUT = "-"
 _SUFFIXES = (".yaml", ".yml", ".json")
 _DEFAULT_NAMESPACE = "default"
 _LARGEST_BYTES = 16 * 1024 * 1024
+_CHECKED = "has_distinct_keys"
+_MOST_VALUES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +52,18 @@ class _Found:
 class StrictLoader(yaml.CSafeLoader):
     """Safe YAML in which a key that is given twice is refused instead of the first one being lost."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Looks at each mapping once, before the keys that it merges are added to its own."""
+        if _CHECKED not in vars(node):
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"the key {key.value!r} is given twice", key.start_mark
                     )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
+                seen.add(str(key.value))
+            vars(node)[_CHECKED] = True
+        super().flatten_mapping(node)
 
 
 def read(names: Iterable[str]) -> Manifests:
@@ -90,7 +94,8 @@ def read(names: Iterable[str]) -> Manifests:
 def _texts(names: Iterable[str], problems: list[str]) -> Iterator[tuple[str, str]]:
     for name in names:
         if name == STANDARD_INPUT:
-            yield "standard input", sys.stdin.read()
+            content = sys.stdin.buffer.read()
+            yield from _decoded("standard input", content, problems)
             continue
         path = Path(name)
         if not path.exists():
@@ -100,6 +105,13 @@ def _texts(names: Iterable[str], problems: list[str]) -> Iterator[tuple[str, str
                 yield str(file), text_of(file)
             except RefusedInputError as refused:
                 problems.extend(refused.problems)
+
+
+def _decoded(place: str, content: bytes, problems: list[str]) -> Iterator[tuple[str, str]]:
+    try:
+        yield place, content.decode()
+    except UnicodeDecodeError as error:
+        problems.append(f"{place}: byte {error.start} is refused; allowed: text in UTF-8")
 
 
 def _files(path: Path) -> list[Path]:
@@ -132,6 +144,12 @@ def _documents(place: str, text: str, problems: list[str]) -> Iterator[_Document
         # Dates such as 2026-02-31 and documents nested without end get this far.
         problems.append(f"{place}: is no YAML that can be read: {one_line(error)}")
         return
+    if _size(loaded, {}) > _MOST_VALUES:
+        problems.append(
+            f"{place}: its aliases are refused; allowed: aliases that expand to at most "
+            f"{_MOST_VALUES} values"
+        )
+        return
     for index, content in enumerate(loaded, start=1):
         numbered = place if len(loaded) == 1 else f"{place} (document {index})"
         if content is None:
@@ -141,6 +159,17 @@ def _documents(place: str, text: str, problems: list[str]) -> Iterator[_Document
                 yield _Document(f"{numbered} items[{position}]", item)
         else:
             yield _Document(numbered, content)
+
+
+def _size(value: Any, known: dict[int, int]) -> int:
+    """Values in a document when its aliases are written out; one that holds itself has no end."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = _MOST_VALUES + 1
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _is_list(content: Json) -> bool:

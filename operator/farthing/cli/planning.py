@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
 from farthing.cli import assumptions, errors, manifests, plan_view, settling
 from farthing.cli.manifests import Manifests
@@ -34,7 +35,14 @@ def answer(
         raise errors.RefusedInputError(
             [f"{observation_file}: {problem}" for problem in mismatch.problems]
         ) from mismatch
-    return plan_view.answer(files, decided, currency)
+    try:
+        return plan_view.answer(files, decided, currency)
+    except ValidationError as error:
+        # The record is the operator's own, and its figures have room for 12 digits before the point.
+        raise errors.RefusedInputError(
+            f"{', '.join(names)}: the costs that follow are refused; allowed: prices and counts "
+            "that multiply to less than 1000000000000"
+        ) from error
 
 
 def _read(names: tuple[str, ...]) -> Manifests:
