@@ -139,8 +139,18 @@ def make(environment: Environment) -> None:
             ],
             "install the project",
         )
+    if environment.without_dependencies:
+        lay_out_models(folder)
     stamp.write_text(wanted, encoding="utf-8")
     say(f"{environment.folder}: ready after {time.monotonic() - started:.0f} s")
+
+
+def lay_out_models(folder: pathlib.Path) -> None:
+    """Puts the models where the serving image has them, under a folder that stands for its root."""
+    packages = next((folder / "lib").glob("python3.*/site-packages"))
+    script = str(ROOT / "scripts" / "image_models.py")
+    root = str(folder / "image-root")
+    run([sys.executable, script, "--packages", str(packages), "--root", root], "lay out the model")
 
 
 def digest(environment: Environment) -> str:
