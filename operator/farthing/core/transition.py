@@ -52,7 +52,8 @@ def fit(wanted: Mix, running: Mix, retained: Mix, due: frozenset[Key], bounds: B
         {key: min(count, running.get(key, 0)) for key, count in retained.items()}, wanted, bounds
     )
     mix = _filled(kept, wanted, bounds)
-    if sum(mix.values()) > sum(kept.values()) or mix == wanted:
+    arrived = all(mix.get(key, 0) >= count for key, count in wanted.items())
+    if arrived or sum(mix.values()) > sum(kept.values()):
         return mix
     surplus = _surplus(kept, wanted)
     leaving = [key for key in surplus if key in due and _may_give_way(key, kept, wanted)]
