@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError
 
 from farthing.api.fields import LabelValue, Name, VariantName
@@ -15,6 +14,7 @@ from farthing.cli import manifests
 from farthing.cli.errors import RefusedInputError
 
 DEFAULT_AT = datetime(2026, 1, 1, tzinfo=UTC)
+_LONGEST_VALUE = 80
 Rate = Annotated[float, Field(ge=0, le=10_000_000, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1000)]
 
@@ -71,13 +71,12 @@ _PARTS: dict[object, type[Part]] = {
 
 def read(path: Path) -> Assumptions:
     """The file's assumptions. Raises RefusedInputError with one line per problem."""
-    try:
-        content = yaml.load(manifests.text_of(path), Loader=manifests.StrictLoader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RefusedInputError(f"{path}: is no YAML: {manifests.one_line(error)}") from error
+    documents = manifests.parsed(str(path), manifests.text_of(path))
+    content = documents[0] if len(documents) == 1 else documents
     if not isinstance(content, dict):
         raise RefusedInputError(
-            f"{path}: {content!r} is refused; allowed: a mapping with at, load, replicas, namespaces"
+            f"{path}: {_shown(content)} is refused; allowed: one mapping with at, load, replicas, "
+            "namespaces"
         )
     try:
         return Assumptions.model_validate(content, by_alias=True, by_name=False)
@@ -110,7 +109,12 @@ def _problem(error: Any) -> str:
     path = path.lstrip(".")
     if error["type"] == "missing":
         return f"{path}: missing; allowed: a value, which is required"
-    return f"{path}: {error['input']!r} is refused; allowed: {_allowed(error)}"
+    return f"{path}: {_shown(error['input'])} is refused; allowed: {_allowed(error)}"
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
 
 
 def _allowed(error: Any) -> str:

@@ -134,21 +134,26 @@ def text_of(path: Path) -> str:
         ) from error
 
 
-def _documents(place: str, text: str, problems: list[str]) -> Iterator[_Document]:
+def parsed(place: str, text: str) -> list[Any]:
+    """The documents of a YAML or JSON text. Raises RefusedInputError where it is none."""
     try:
         loaded = list(yaml.load_all(text, Loader=StrictLoader))
-    except yaml.YAMLError as error:
-        problems.append(f"{place}: is no YAML: {one_line(error)}")
-        return
-    except (ValueError, RecursionError) as error:
-        # Dates such as 2026-02-31 and documents nested without end get this far.
-        problems.append(f"{place}: is no YAML that can be read: {one_line(error)}")
-        return
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A date such as 2026-02-31 is a ValueError, nesting without end a RecursionError.
+        raise RefusedInputError(f"{place}: is no YAML: {' '.join(str(error).split())}") from error
     if _size(loaded, {}) > _MOST_VALUES:
-        problems.append(
+        raise RefusedInputError(
             f"{place}: its aliases are refused; allowed: aliases that expand to at most "
             f"{_MOST_VALUES} values"
         )
+    return loaded
+
+
+def _documents(place: str, text: str, problems: list[str]) -> Iterator[_Document]:
+    try:
+        loaded = parsed(place, text)
+    except RefusedInputError as refused:
+        problems.extend(refused.problems)
         return
     for index, content in enumerate(loaded, start=1):
         numbered = place if len(loaded) == 1 else f"{place} (document {index})"
@@ -178,10 +183,6 @@ def _is_list(content: Json) -> bool:
     return (
         isinstance(kind, str) and kind.endswith("List") and isinstance(content.get("items"), list)
     )
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _sort_in(document: _Document, found: _Found) -> None:

@@ -70,9 +70,8 @@ def plan(
 ) -> None:
     """Show what the operator would decide about resources in files, and what that costs.
 
-    No cluster is needed and nothing is changed. The same input gives the same answer, byte for
-    byte. Without a load in the observation file or --requests-per-second, services are planned
-    for no traffic, and the answer says so.
+    No cluster is needed, nothing is changed, and the same input gives the same bytes. Services
+    for which no load is given are planned for no traffic, and the answer says so.
 
     \b
     Examples:
@@ -89,8 +88,7 @@ def plan(
       namespaces:
         shop: {labels: {team: shop}}
     """
-    # The planner takes a second to import, which help and completion need not wait for.
-    from farthing.cli import plan_view, planning
+    from farthing.cli import plan_view, planning  # late: the planner is slow to import
 
     answer = planning.answer(
         names, observation_file, at, requests_per_second, currency=money.currency()
