@@ -13,7 +13,7 @@ import multiprocessing
 import multiprocessing.connection
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -46,45 +46,55 @@ def names(port: int) -> MetricNames:
     )
 
 
-def busy_page() -> bytes:
-    """A page of our own server that has seen batches of sixteen sizes."""
+def busy_pages() -> list[bytes]:
+    """What our own server says second by second, after batches of sixteen sizes."""
     metrics = Metrics(model="embed", variant="fast", precision="Float32", vllm_names=False)
+    pages: list[bytes] = []
     for number in range(10_000):
         metrics.arrived += 1
         metrics.answered(0.002 * (number % 300))
         metrics.batch_done(1 + number % 16, 0.0125)
-    return metrics.render()
+        if number % 50 == 49:
+            pages.append(metrics.render())
+    return pages
 
 
 class _Replica(asyncio.Protocol):
-    """Answers whatever comes with one fixed page, as cheaply as it can be done."""
+    """Answers whatever comes with the page of the second, as cheaply as it can be done."""
 
-    answer = b""
-    transport: asyncio.Transport
+    def __init__(self, answers: Sequence[bytes]) -> None:
+        self._answers = answers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self.transport.write(self.answer)
+        self._transport.write(self._answers[int(time.monotonic()) % len(self._answers)])
 
 
-def serve(told: multiprocessing.connection.Connection, body: bytes) -> None:
-    async def forever() -> None:
+def answer(body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def serve(told: multiprocessing.connection.Connection) -> None:
+    async def listen(answers: Sequence[bytes]) -> int:
         loop = asyncio.get_running_loop()
         hosts = [f"127.88.0.{last}" for last in range(1, ADDRESSES + 1)]
-        first = await loop.create_server(_Replica, hosts[0], 0)
-        port = first.sockets[0].getsockname()[1]
-        await loop.create_server(_Replica, hosts[1:], port)
-        told.send(port)
+        first = await loop.create_server(lambda: _Replica(answers), hosts[0], 0)
+        port = int(first.sockets[0].getsockname()[1])
+        await loop.create_server(lambda: _Replica(answers), hosts[1:], port)
+        return port
+
+    async def forever() -> None:
+        answers = [answer(body) for body in busy_pages()]
+        told.send((await listen(answers), await listen(answers[-1:])))
         await asyncio.Event().wait()
 
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
-    _Replica.answer = head.encode() + body
     uvloop.run(forever())
 
 
-async def scraping(port: int, replicas: int, seconds: float) -> None:
+async def scraping(kind: str, port: int, replicas: int, seconds: float) -> None:
     clock = SystemClock()
     scraper = DirectScraper(clock)
     scraper.set_targets(
@@ -107,7 +117,7 @@ async def scraping(port: int, replicas: int, seconds: float) -> None:
     used_s = time.process_time() - before_s
     scraped = replicas * seconds
     print(
-        f"scraping: {scraped:.0f} pages, {used_s / scraped * 1e6:.0f} us CPU each, "
+        f"scraping {kind} replicas: {scraped:.0f} pages, {used_s / scraped * 1e6:.0f} us CPU each, "
         f"{used_s / seconds:.1%} of a core"
     )
     readings, gaps = scraper.readings(clock.now())
@@ -158,15 +168,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--no-uvloop", action="store_true")
     options = parser.parse_args()
-    body = busy_page()
+    body = busy_pages()[-1]
     parsing(body)
     remembering(body, 200)
     here, there = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there, body))
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(there,))
     server.start()
     try:
         run = asyncio.run if options.no_uvloop else uvloop.run
-        run(scraping(here.recv(), options.replicas, options.seconds))
+        for kind, port in zip(("busy", "idle"), here.recv(), strict=True):
+            run(scraping(kind, port, options.replicas, options.seconds))
     finally:
         server.terminate()
         server.join()
