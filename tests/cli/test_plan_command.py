@@ -157,6 +157,18 @@ def test_without_a_load_no_traffic_is_assumed_and_said(folder: pathlib.Path) -> 
     )
 
 
+def test_of_many_services_an_assumption_names_the_first_few(folder: pathlib.Path) -> None:
+    for number in range(1, 9):
+        (folder / f"service{number}.yaml").write_text(
+            SERVICE.replace("name: sentiment", f"name: sentiment{number}")
+        )
+    assert (
+        "0 requests/s for shop/sentiment, shop/sentiment1, shop/sentiment2, shop/sentiment3, "
+        "shop/sentiment4 and 4 more, since no load was given (--requests-per-second or "
+        "--observation gives one)" in _json("-f", str(folder))["assumptions"]
+    )
+
+
 def test_more_traffic_takes_more_replicas_and_more_money(folder: pathlib.Path) -> None:
     plans = [
         _json("-f", str(folder), "--requests-per-second", rate) for rate in ("1", "200", "900")

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from tests.cli import program
 
+from farthing.cli import main
 from farthing.cli.main import farthing
 
 _CHECKOUT = pathlib.Path(__file__).parents[2]
@@ -41,6 +42,21 @@ def test_the_help_of_every_command_has_examples_in_the_name_of_the_program(
     result = program.run(name, "--help", program=called)
     examples = result.stdout.partition("Examples:\n")[2]
     assert (result.exit_code, f"{called} {name}" in examples) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "called"), [(main.main, "farthing"), (main.kubectl_main, "kubectl farthing")]
+)
+def test_each_entry_point_calls_itself_by_its_own_name(
+    entry: Callable[[], None],
+    called: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["anything", "--help"])
+    with pytest.raises(SystemExit) as end:
+        entry()
+    assert (end.value.code, capsys.readouterr().out.partition(" [")[0]) == (0, f"Usage: {called}")
 
 
 def test_the_overview_lists_every_command_with_a_line() -> None:

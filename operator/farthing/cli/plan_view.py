@@ -17,6 +17,7 @@ from farthing.core.domain import BudgetStanding, CapacityType, Decision, Workloa
 from farthing.kube import documents, status, translate
 from farthing.kube.documents import Json
 
+_MOST_NAMES = 5
 _PARTS = ("TRAFFIC/S", "REPLICAS")
 
 
@@ -175,7 +176,7 @@ def _assumptions(decided: Decided, services: tuple[Planned, ...]) -> tuple[str, 
     unstated = [one.key for one in services if one.traffic["source"] == "assumed"]
     if unstated:
         found.append(
-            f"0 requests/s for {', '.join(unstated)}, since no load was given "
+            f"0 requests/s for {_named(unstated)}, since no load was given "
             "(--requests-per-second or --observation gives one)"
         )
     if decided.replicas_given:
@@ -187,16 +188,22 @@ def _assumptions(decided: Decided, services: tuple[Planned, ...]) -> tuple[str, 
     unpaying = [one.name for one in decided.observation.cluster_budgets if not one.namespaces]
     if unpaying:
         found.append(
-            f"that ClusterBudget {', '.join(unpaying)} selects no namespace of the files (labels come "
+            f"that ClusterBudget {_named(unpaying)} selects no namespace of the files (labels come "
             "from Namespace documents or --observation)"
         )
     unprofiled = [one.key for one in services if not one.has_profile]
     if unprofiled:
         found.append(
-            f"nothing of the speed of {', '.join(unprofiled)}: there is no ModelProfile for its "
+            f"nothing of the speed of {_named(unprofiled)}: there is no ModelProfile for its "
             "model and these pools, so the count is the careful start and not a size for the traffic"
         )
     return tuple(found)
+
+
+def _named(names: list[str]) -> str:
+    """The first few of them; hundreds would bury what the sentence says."""
+    rest = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _breaches(
