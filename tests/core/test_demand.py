@@ -3,11 +3,11 @@ from __future__ import annotations
 from math import sqrt
 
 import pytest
+from tests.builders import AT, SENTIMENT, after, observation, reading, workload
 
 from farthing.core import demand
 from farthing.core.beliefs import DemandEstimate
 from farthing.core.policy import Policy
-from tests.builders import AT, SENTIMENT, after, observation, reading, workload
 
 POLICY = Policy()
 

@@ -33,7 +33,7 @@ def test_what_is_left_over_the_time_left_is_the_pace(
     ) == Decimal(limit)
 
 
-def test_the_last_minute_of_a_period_pays_for_no_more_than_is_left() -> None:
+def test_the_last_minutes_of_a_period_pay_for_no_more_than_is_left() -> None:
     # 0.60 left with 30 s to go: all of it in 30 s is 72 per hour, and no burst on top.
     at = datetime(2026, 11, 25, 23, 59, 30, tzinfo=UTC)
     limit = allowed_per_hour(at, BudgetPeriod.DAY, Decimal("12.00"), Decimal("11.40"), 3.0)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.builders import FP32, SENTIMENT, observation, profile, reading
 
 from farthing.core.domain import BatchSample, Provenance, ServiceProfile
 from farthing.core.profiles import effective, fit, learn
-from tests.builders import FP32, SENTIMENT, observation, profile, reading
 
 L4 = "NVIDIA-L4"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_a_higher_rate_is_never_answered_sooner() -> None:
         times.quantile_s(0.99) for rate in rates if (times := response_times(SERVER, rate, 2.0))
     ]
     assert len(tails) > 12
-    assert all(later >= sooner - 1e-9 for sooner, later in zip(tails, tails[1:], strict=False))
+    assert all(later >= sooner - 1e-9 for sooner, later in pairwise(tails))
 
 
 def test_burstier_arrivals_never_allow_a_higher_rate() -> None:

@@ -34,7 +34,7 @@ class Plant:
     refusing: frozenset[PoolName] = frozenset()
     replicas: tuple[Replica, ...] = ()
     targets: tuple[Target, ...] = ()
-    state: PlannerState = PlannerState()
+    state: PlannerState = field(default_factory=PlannerState)
     answered: float = 0.0
     serial: int = 0
     steps: list[Step] = field(default_factory=list)

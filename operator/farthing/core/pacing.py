@@ -3,8 +3,8 @@
 What is left of a budget over the time left of its period is its even pace. A limit lets a payer spend at `burst`
 times that pace: with burst b the money left falls like (time left)^b, so it never runs out before the period does,
 and what is not spent now may be spent later. Worked number: 12.00 for a day, 2.00 spent by noon, burst 3: the limit
-is 3 × 10.00 / 12 h = 2.50 per hour. In the last minute it is no more than what is left pays for: a burst must not
-overspend what it cannot take back at the next tick.
+is 3 × 10.00 / 12 h = 2.50 per hour. In the last two minutes it is no more than what is left pays for: a burst must
+not overspend what it cannot take back at the next tick.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from farthing.core.calendar import period_bounds
 from farthing.core.domain import BudgetPeriod, BudgetStanding
 
 MICROSECONDS_PER_HOUR = Decimal(3_600_000_000)
-LAST_HOURS = Decimal(1) / 60
+LAST_HOURS = Decimal(2) / 60
+"""A minute until the next look, and a minute that what is given up then still costs."""
 
 
 def hours(duration: timedelta) -> Decimal:
