@@ -226,7 +226,7 @@ async def test_it_stops_at_once_and_can_run_again() -> None:
         assert clock.monotonic() - stopping_s < 0.5
         server.hangs = False
         async with running(scraper):
-            await server.asked(3)
+            await server.asked(4)
         assert read(scraper, clock)[1] == {}
 
 

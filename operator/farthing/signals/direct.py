@@ -21,7 +21,7 @@ from farthing.core.domain import Gap, LoadReading, VariantName, WorkloadId
 from farthing.signals.clock import Clock
 from farthing.signals.errors import UnusablePageError
 from farthing.signals.exposition import MAXIMUM_PAGE_BYTES
-from farthing.signals.roles import MetricNames, read_sample
+from farthing.signals.roles import MetricNames, PodSample, read_sample
 from farthing.signals.workload_view import Member, WorkloadView
 
 PERIOD_S = 1.0
@@ -68,6 +68,19 @@ class _Asked:
     member: Member
     answered: bool = True
     asking: bool = False
+    body: bytes = b""
+    sample: PodSample | None = None
+
+    def read(self, body: bytes) -> PodSample:
+        """The page as a sample; that of an idle replica is often the very one of before."""
+        if self.sample is None or body != self.body:
+            self.sample, self.body = read_sample(self.target.names, body), body
+        return self.sample
+
+    def redirect(self, target: ScrapeTarget) -> None:
+        """Goes on with what changed about the replica; its page may have other names now."""
+        if target != self.target:
+            self.target, self.url, self.sample = target, target.url(), None
 
 
 class DirectScraper:
@@ -144,8 +157,7 @@ class DirectScraper:
         known = self._asked.get((target.workload, target.replica))
         if known is not None and known.member is member:
             # The same record goes on, so that a replica is never asked twice at once.
-            if known.target != target:
-                known.target, known.url = target, target.url()
+            known.redirect(target)
             return known
         return _Asked(target=target, url=target.url(), view=view, member=member)
 
@@ -162,7 +174,7 @@ class DirectScraper:
                 at_s = self._clock.monotonic()
                 body = await _page(session, asked.url)
             asked.answered = True
-            asked.view.accept(asked.member, read_sample(asked.target.names, body), at_s)
+            asked.view.accept(asked.member, asked.read(body), at_s)
         except UnusablePageError as error:
             asked.member.track.refuse(str(error))
         except TimeoutError:

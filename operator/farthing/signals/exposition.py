@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from farthing.signals.errors import UnusablePageError
 
@@ -70,11 +70,6 @@ def parse_page(body: bytes, wanted: Iterable[str]) -> dict[str, Series]:
             raise UnusablePageError(f"series {named} is there twice with the same labels")
         series[labels] = float(number)
     return found
-
-
-def labels_of(labels: Labels) -> Mapping[str, str]:
-    """The labels by name."""
-    return dict(labels)
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ labels, except the two labels that carry meaning: `le` of a histogram and `size`
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farthing.signals.errors import UnusablePageError
-from farthing.signals.exposition import Series, labels_of, parse_page
+from farthing.signals.exposition import Series, parse_page
 
 PROCESS_START = "process_start_time_seconds"
 """Exported by most client libraries; where it is, a restart is known and not guessed."""
@@ -174,7 +175,7 @@ def _by_label(
 ) -> dict[Key, float]:
     totals: dict[Key, float] = {}
     for labels, value in series.items():
-        text = labels_of(labels).get(label)
+        text = next((text for found, text in labels if found == label), None)
         key = None if text is None else key_of(text)
         if key is None:
             raise UnusablePageError(f"{name} has {label}={text!a:.40}, which cannot be read")
@@ -182,6 +183,7 @@ def _by_label(
     return totals
 
 
+@functools.lru_cache(maxsize=4_096)
 def _bound_s(text: str) -> float | None:
     try:
         bound_s = float(text)
@@ -190,6 +192,7 @@ def _bound_s(text: str) -> float | None:
     return None if math.isnan(bound_s) else bound_s
 
 
+@functools.lru_cache(maxsize=4_096)
 def _batch_size(text: str) -> int | None:
     if not _BATCH_SIZE.fullmatch(text) or int(text) > LARGEST_BATCH:
         return None
