@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from farthing.core.domain import PoolName, Provenance, VariantName, WorkloadId
+from farthing.core.queueing import BatchServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class ServiceEstimate:
     """The modelled quantile at that rate."""
     startup_s: float
     provenance: Provenance | None
+    server: BatchServer | None = None
+    """The service times behind the rate, and below how bursty one replica's share of the arrivals is."""
+    dispersion: float = 1.0
+    factor: float = 1.0
+    """Measured over modelled; the rate includes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from farthing.core.domain import (
     Workload,
 )
 from farthing.core.policy import Policy
+from farthing.core.queueing import BatchServer, quantile_at
 
 Key = tuple[VariantName, PoolName]
 Mix = dict[Key, int]
@@ -40,8 +41,21 @@ class Candidate:
     """Marginal price of a replica that runs already: zero in committed capacity, else its price and its risk."""
     new_per_hour: float
     """The same for one that must start first: start-up is paid and serves nothing."""
+    server: BatchServer | None = None
+    dispersion: float = 1.0
+    factor: float = 1.0
     most: int | None = None
     """Replicas that may stay where nothing new is placed; None where there is no such limit."""
+
+    def latency_at_s(self, share_rps: float, quantile_fraction: float) -> float | None:
+        """The modelled quantile when each replica gets `share_rps`; None where that is not known or not stable.
+
+        The share is taken to two digits, so that answers are reused.
+        """
+        if self.server is None:
+            return None
+        rate_rps = float(f"{share_rps / self.factor:.2g}")
+        return quantile_at(self.server, rate_rps, quantile_fraction, self.dispersion)
 
     @property
     def key(self) -> Key:
@@ -168,6 +182,9 @@ def _candidate(
         effective_per_hour=price,
         keep_per_hour=keep,
         new_per_hour=keep + waste * estimate.startup_s / policy.expected_life_s,
+        server=estimate.server,
+        dispersion=estimate.dispersion,
+        factor=estimate.factor,
     )
 
 

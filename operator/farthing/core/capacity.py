@@ -64,6 +64,9 @@ def estimate(
         latency_s=workload.slo.latency_s if rate > 0 else profile.base_s + profile.per_item_s,
         startup_s=profile.startup_s if profile.startup_s is not None else pool.startup_prior_s,
         provenance=profile.provenance,
+        server=_server(profile),
+        dispersion=_rounded(share),
+        factor=factor,
     )
 
 
@@ -92,13 +95,11 @@ def shared_dispersion(
 
 def modelled_rate(profile: ServiceProfile, workload: Workload, dispersion: float) -> float:
     """The model's rate within the SLO, before correction. Dispersion is rounded so that answers are reused."""
-    server = BatchServer(
-        base_s=profile.base_s,
-        per_item_s=profile.per_item_s,
-        maximum_batch_size=profile.maximum_batch_size,
-    )
     return rate_within(
-        server, workload.slo.latency_s, workload.slo.quantile_fraction, round(2 * dispersion) / 2
+        _server(profile),
+        workload.slo.latency_s,
+        workload.slo.quantile_fraction,
+        _rounded(dispersion),
     )
 
 
@@ -170,6 +171,18 @@ def ready_count(observation: Observation, workload: WorkloadId) -> int:
     return sum(
         1 for r in observation.replicas if r.workload == workload and r.phase is ReplicaPhase.READY
     )
+
+
+def _server(profile: ServiceProfile) -> BatchServer:
+    return BatchServer(
+        base_s=profile.base_s,
+        per_item_s=profile.per_item_s,
+        maximum_batch_size=profile.maximum_batch_size,
+    )
+
+
+def _rounded(dispersion: float) -> float:
+    return round(2 * dispersion) / 2
 
 
 def _above(latency: LatencyCounts, threshold_s: float) -> float:

@@ -143,6 +143,17 @@ def _queue_length(server: BatchServer, rate_rps: float, dispersion: float) -> in
     return min(longest, int(1.2 * (mean + 8 * spread + 16 * dispersion)))
 
 
+@lru_cache(maxsize=4096)
+def quantile_at(
+    server: BatchServer, rate_rps: float, quantile_fraction: float, dispersion: float = 1.0
+) -> float | None:
+    """The modelled quantile of response times at `rate_rps`, in seconds; None where no stable queue exists."""
+    if rate_rps <= 0:
+        return server.batch_s(1)
+    times = response_times(server, rate_rps, dispersion)
+    return None if times is None else times.quantile_s(quantile_fraction)
+
+
 def _count_probabilities(means: Array, dispersion: float, length: int, group: int) -> Array:
     """Row i: probabilities of 0 .. length-1 groups of arrivals; `means[i]` and its `dispersion` are in items."""
     edges = group * (np.arange(length) + 0.5) if group > 1 else np.arange(length) + 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import ceil
 
@@ -60,6 +60,10 @@ def record(
         mark = DecisionMark(
             workload=workload.id, content=content, id=f"d-{digest[:10]}", at=observation.at
         )
+    if not mark.options:
+        mark = replace(
+            mark, options=_options(workload, verdict, candidates, excluded, demand, prices)
+        )
     decision = Decision(
         id=mark.id,
         at=mark.at,
@@ -69,7 +73,7 @@ def record(
         if verdict.allocation
         else sum(verdict.mix.values()),
         cost_per_hour=total_per_hour(verdict.mix, prices),
-        options=_options(workload, verdict, candidates, excluded, demand, prices),
+        options=mark.options,
         binding=binding,
         reason=verdict.reason,
         message=_message(workload, verdict, candidates, demand, shortfall, observation.gaps),
@@ -80,11 +84,11 @@ def record(
     return decision, mark
 
 
-def plan_text(mix: Mix) -> str:
-    """`l4-reserved 2, l4-spot 1`; the variant is named where there are several."""
+def plan_text(mix: Mix, *, named: bool = False) -> str:
+    """`l4-reserved 2, l4-spot 1`; the variant is named where there are several, or where asked for."""
     if not any(mix.values()):
         return "nothing"
-    several = len({variant for variant, _ in mix}) > 1
+    several = named or len({variant for variant, _ in mix}) > 1
     return ", ".join(
         f"{pool}{f' ({variant})' if several else ''} {count}"
         for (variant, pool), count in sorted(mix.items(), key=lambda item: (item[0][1], item[0][0]))
@@ -135,7 +139,7 @@ def _options(
         Option(
             plan=plan_text(verdict.mix),
             cost_per_hour=chosen_cost,
-            latency_s=None if demand is None else workload.slo.latency_s,
+            latency_s=_latency_s(workload, verdict.mix, candidates, demand),
             chosen=True,
             reason=verdict.reason,
             message="cheapest mix that meets the SLO within the limits"
@@ -162,6 +166,22 @@ def _options(
         for item in excluded
     ]
     return tuple(options[:MAXIMUM_OPTIONS])
+
+
+def _latency_s(
+    workload: Workload,
+    mix: Mix,
+    candidates: tuple[Candidate, ...],
+    demand: DemandEstimate | None,
+) -> float | None:
+    """The modelled quantile at an equal share of the demand, at the slowest place of the mix."""
+    total = sum(mix.values())
+    if demand is None or total == 0:
+        return None
+    share_rps, fraction = demand.sizing_rps / total, workload.slo.quantile_fraction
+    found = [c.latency_at_s(share_rps, fraction) for c in candidates if mix.get(c.key)]
+    known = [latency_s for latency_s in found if latency_s is not None]
+    return max(known) if known and len(known) == len(found) else None
 
 
 def _single_pool(
@@ -199,9 +219,9 @@ def _single_pool(
             "dearer at the margin: committed slots, start-up or interruption risk count",
         )
     return Option(
-        plan=plan_text({candidate.key: count}),
+        plan=plan_text({candidate.key: count}, named=len(workload.variants) > 1),
         cost_per_hour=cost,
-        latency_s=workload.slo.latency_s,
+        latency_s=_latency_s(workload, {candidate.key: count}, (candidate,), demand),
         chosen=False,
         reason=reason,
         message=message,

@@ -14,6 +14,7 @@ from decimal import Decimal
 from farthing.core.domain import (
     BudgetPeriod,
     CapacityType,
+    Option,
     PoolName,
     ServiceProfile,
     Target,
@@ -129,6 +130,8 @@ class DecisionMark:
     content: str
     id: str
     at: datetime
+    options: tuple[Option, ...] = ()
+    """As they were weighed then; empty after a restart, and weighed again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
