@@ -54,7 +54,7 @@ def check_operator(storage: Storage, image: str) -> dict[str, str]:
         with containers.running(storage, image, flags=flags) as container:
             ready_s = container.ready_after_s("/readyz", limit_s=_READY_LIMIT_S)
             containers.require_strict(container)
-            reconciled_s = _reconciled_after_s(plane, container)
+            deployed_s, serving_s = _reconciled_after_s(plane, container)
             at_s = time.monotonic()
             container.terminate()
             code = container.exit_code(limit_s=_STOP_LIMIT_S)
@@ -67,7 +67,8 @@ def check_operator(storage: Storage, image: str) -> dict[str, str]:
             )
     return {
         "start to ready": f"{ready_s:.2f} s",
-        "InferenceService to Deployment": f"{reconciled_s:.2f} s",
+        "InferenceService to Deployment": f"{deployed_s:.2f} s",
+        "to Ready": f"{serving_s:.2f} s",
         "SIGTERM to exit 0": f"{stopped_s:.2f} s",
     }
 
@@ -111,17 +112,29 @@ def _write_kubeconfig(plane: ControlPlane, file: pathlib.Path) -> None:
     os.chown(file, containers.USER, containers.USER)
 
 
-def _reconciled_after_s(plane: ControlPlane, container: containers.Container) -> float:
+def _reconciled_after_s(
+    plane: ControlPlane, container: containers.Container
+) -> tuple[float, float]:
+    """Seconds until an InferenceService has its Deployment, and until it says that it serves."""
     at_s = time.monotonic()
     _apply(plane, _SERVICE)
     found = eventually(lambda: _deployments(plane), bool, limit_s=_RECONCILED_LIMIT_S)
-    took_s = time.monotonic() - at_s
+    deployed_s = time.monotonic() - at_s
     if not found:
         raise container.failed("made no Deployment of an InferenceService")
     owners = [(one["kind"], one["name"]) for one in found[0]["metadata"].get("ownerReferences", [])]
     if owners != [("InferenceService", "echo")]:
         raise container.failed(f"made a Deployment that is owned by {owners}")
-    return took_s
+    ready = eventually(lambda: _is_ready(plane), bool, limit_s=_RECONCILED_LIMIT_S)
+    if not ready:
+        raise container.failed("never said Ready of an InferenceService")
+    return deployed_s, time.monotonic() - at_s
+
+
+def _is_ready(plane: ControlPlane) -> bool:
+    found = _kubectl(plane, "get", "inferenceservice/echo", "--namespace=default", "-o", "json")
+    conditions = json.loads(found).get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _deployments(plane: ControlPlane) -> list[Any]:

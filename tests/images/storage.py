@@ -80,7 +80,7 @@ class Storage:
             return (
                 f"Only {free // 1024**2} MiB are free in {self.folder}: make room, then try again."
             )
-        return "The lines above say why."
+        return "The lines above say why: mend the Dockerfile or what it copies."
 
     def import_image(self, archive: subprocess.Popen[bytes], reference: str, *changes: str) -> None:
         """An image from a tar stream."""
