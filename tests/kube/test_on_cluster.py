@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,12 +18,19 @@ from tests.kube.processes import ACCOUNT, Operator, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 Document = dict[str, Any]
+NODES = ("l4-reserved-0", "l4-reserved-1", "l4-spot-0", "l4-spot-1")
 
 
 @pytest.fixture(scope="module")
-def installed(control_plane: ControlPlane) -> ControlPlane:
+def installed(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     processes.install(control_plane)
-    return control_plane
+    add_nodes(control_plane)
+    stop = threading.Event()
+    heart = threading.Thread(target=beat, args=(control_plane, stop))
+    heart.start()
+    yield control_plane
+    stop.set()
+    heart.join()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +58,10 @@ def shop(installed: ControlPlane, request: pytest.FixtureRequest) -> Iterator[st
     )
     yield name
     installed.kubectl("delete", "inferenceservice", "--all", "-n", name, "--timeout=30s")
+    # No kubelet ends these pods.
+    installed.kubectl(
+        "delete", "deployments,pods", "--all", "-n", name, "--force", "--grace-period=0"
+    )
 
 
 def service(namespace: str, name: str = "sentiment", **spec: Any) -> Document:
@@ -76,14 +88,33 @@ def node(name: str, pool: str) -> Document:
     }
 
 
-def readiness(cluster: ControlPlane, name: str) -> None:
-    """What a kubelet would say of its node."""
-    size = {"cpu": "16", "memory": "64Gi", "nvidia.com/gpu": "2", "pods": "20"}
+def add_nodes(cluster: ControlPlane) -> None:
+    """Nodes of every pool, with what a kubelet would say of them; nothing runs there."""
+    size = {"cpu": "900", "memory": "9000Gi", "nvidia.com/gpu": "90", "pods": "90"}
     conditions = [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]
     status = {"status": {"capacity": size, "allocatable": size, "conditions": conditions}}
-    cluster.kubectl(
-        "patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(status)
-    )
+    cluster.apply(*(node(name, name[:-2]) for name in NODES))
+    patch = json.dumps(status)
+    for name in NODES:
+        cluster.kubectl("patch", "node", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def beat(cluster: ControlPlane, stop: threading.Event) -> None:
+    """Renew the nodes' leases, as kubelets do: a node that is silent gets no pods."""
+    while not stop.wait(10):
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"leaseDurationSeconds": 40, "renewTime": now}
+        cluster.apply(
+            *(
+                {
+                    "apiVersion": "coordination.k8s.io/v1",
+                    "kind": "Lease",
+                    "metadata": {"name": name, "namespace": "kube-node-lease"},
+                    "spec": spec | {"holderIdentity": name},
+                }
+                for name in NODES
+            )
+        )
 
 
 def start(cluster: ControlPlane, pod: Document) -> None:
@@ -109,6 +140,10 @@ def start(cluster: ControlPlane, pod: Document) -> None:
 
 def items(cluster: ControlPlane, kind: str, namespace: str) -> list[Document]:
     return list(cluster.get(kind, "-n", namespace)["items"])
+
+
+def scheduled(cluster: ControlPlane, namespace: str) -> list[Document]:
+    return [one for one in items(cluster, "pods", namespace) if one["spec"].get("nodeName")]
 
 
 def condition(
@@ -198,34 +233,32 @@ def test_a_missing_runtime_is_said_and_heals(
 def test_a_notice_brings_a_replacement_within_two_seconds(
     installed: ControlPlane, operator: Operator, shop: str
 ) -> None:
-    installed.apply(node("reserved-1", "l4-reserved"))
-    readiness(installed, "reserved-1")
     installed.apply(service(shop))
-    (deployment,) = until(lambda: items(installed, "deployments", shop))
-    name = deployment["metadata"]["name"]
-    until(lambda: [p for p in items(installed, "pods", shop) if p["spec"].get("nodeName")])
+    (pod,) = until(lambda: scheduled(installed, shop))
+    start(installed, pod)
+    until(lambda: condition(installed, shop, "Ready") == ("True", "Serving"))
     added = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     taint = {"key": "farthing.dev/interrupted", "effect": "NoSchedule", "timeAdded": added}
+    name = pod["spec"]["nodeName"]
     started = time.monotonic()
-    patch = json.dumps({"spec": {"taints": [taint]}})
-    installed.kubectl("patch", "node", "reserved-1", "--type=merge", "-p", patch)
+    give = json.dumps({"spec": {"taints": [taint]}})
+    installed.kubectl("patch", "node", name, "--type=merge", "-p", give)
     until(
         lambda: sum(one["spec"]["replicas"] for one in items(installed, "deployments", shop)) == 2,
         patience_s=5,
     )
-    # Two of it are kubectl's: the patch and the question that found the change.
+    # Two of the steps are kubectl's: the patch and the question that found the change.
     assert time.monotonic() - started < 2.0
-    assert name == "sentiment-default-l4-reserved"
-    installed.kubectl("delete", "node", "reserved-1")
+    installed.kubectl(
+        "patch", "node", name, "--type=merge", "-p", json.dumps({"spec": {"taints": []}})
+    )
 
 
 def test_nothing_but_the_lease_is_written_while_nothing_changes(
     installed: ControlPlane, operator: Operator, shop: str
 ) -> None:
-    installed.apply(node("reserved-2", "l4-reserved"))
-    readiness(installed, "reserved-2")
     installed.apply(service(shop))
-    (pod,) = until(lambda: [p for p in items(installed, "pods", shop) if p["spec"].get("nodeName")])
+    (pod,) = until(lambda: scheduled(installed, shop))
     start(installed, pod)
     until(lambda: condition(installed, shop, "Ready") == ("True", "Serving"))
     settled = until(lambda: _settled(installed))
@@ -235,7 +268,6 @@ def test_nothing_but_the_lease_is_written_while_nothing_changes(
     # A renewal every five seconds.
     assert written.keys() == {"leases"}
     assert written["leases"] <= 3
-    installed.kubectl("delete", "node", "reserved-2")
 
 
 def _settled(cluster: ControlPlane) -> int:
