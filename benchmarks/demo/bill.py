@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from benchmarks.demo import errors
+
 MICROSECONDS_PER_HOUR = 3_600_000_000
 _MICROSECOND = timedelta(microseconds=1)
 _MILLION = 1_000_000
@@ -84,8 +86,11 @@ class Bill:
         return sum((line.paid for line in self.lines if line.service == service), Decimal(0))
 
 
-class UnpricedError(ValueError):
+class UnpricedError(errors.DemoError):
     """A replica ran in a pool whose price, or whose on-demand price, nobody gave."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, next_step="Add it to manifests/overlays/local/pools.yaml.")
 
 
 def bill(
@@ -154,7 +159,7 @@ def on_demand_price(price: Price, prices: Iterable[Price]) -> Decimal:
     ]
     if not offers:
         raise UnpricedError(
-            f"no OnDemand pool sells {price.hardware}, the hardware of {price.pool}"
+            f"No OnDemand pool sells {price.hardware}, the hardware of {price.pool}."
         )
     return min(offers)
 
@@ -205,7 +210,7 @@ def _rounded(exact: Decimal | int) -> Decimal:
 def _price(known: Mapping[str, Price], life: Lifetime) -> Price:
     price = known.get(life.pool)
     if price is None:
-        raise UnpricedError(f"the pool {life.pool} of a replica of {life.service} has no price")
+        raise UnpricedError(f"The pool {life.pool} of a replica of {life.service} has no price.")
     return price
 
 

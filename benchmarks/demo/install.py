@@ -47,13 +47,19 @@ class Kubectl:
 
     def result(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.running.kubectl), f"--kubeconfig={self.running.kubeconfig}"]
-        return subprocess.run(
-            [*command, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=_KUBECTL_S,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                [*command, *arguments],
+                capture_output=True,
+                text=True,
+                timeout=_KUBECTL_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise errors.DemoError(
+                f"kubectl {' '.join(arguments)} did not end within {_KUBECTL_S:.0f} s.",
+                next_step="Run make demo again when this machine is less busy.",
+            ) from None
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self("get", *arguments, "-o", "json"))
@@ -200,12 +206,15 @@ def _lay_out_models(root: pathlib.Path) -> None:
         raise errors.DemoError(
             f"{python} is missing: the embedder needs it.", next_step="Run: make setup."
         )
-    packages = subprocess.run(
-        [str(python), "-c", where], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    asked = subprocess.run([str(python), "-c", where], capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        raise errors.DemoError(
+            f"{python} does not run.", next_step="Run: rm -rf .venv-serving && make setup."
+        )
+    packages = pathlib.Path(asked.stdout.strip())
     try:
         for model in image_models.MODELS:
-            image_models.lay_out(model, pathlib.Path(packages), root)
+            image_models.lay_out(model, packages, root)
     except image_models.LayoutError as error:
         raise errors.DemoError(f"{error}.", next_step="Run: make setup.") from error
     except OSError as error:

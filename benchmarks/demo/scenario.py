@@ -126,9 +126,9 @@ DEMO = Scenario(
     seed=20261125,
     phases=(
         _phase("steady", 25, chat=(25, 25), embedder=(3, 3)),
-        _phase("rise", 35, chat=(25, 75), embedder=(3, 10)),
-        _phase("burst", 20, chat=(115, 115), embedder=(15, 15)),
-        _phase("interruption", 40, chat=(80, 80), embedder=(8, 8), interrupts_spot=True),
-        _phase("fall", 75, chat=(20, 20), embedder=(3, 3)),
+        _phase("rise", 40, chat=(25, 70), embedder=(3, 10)),
+        _phase("burst", 20, chat=(100, 100), embedder=(14, 14)),
+        _phase("interruption", 40, chat=(75, 75), embedder=(8, 8), interrupts_spot=True),
+        _phase("fall", 80, chat=(20, 20), embedder=(3, 3)),
     ),
 )

@@ -147,9 +147,9 @@ def test_lines_that_do_not_add_up_are_named() -> None:
 
 
 def test_a_replica_without_a_price_is_an_error_and_not_free() -> None:
-    with pytest.raises(bill.UnpricedError, match="the pool edge of a replica of chat has no price"):
+    with pytest.raises(bill.UnpricedError, match="The pool edge of a replica of chat has no price"):
         bill.bill([life("chat", "edge", 0, 1)], PRICES, since=START, until=after(1))
-    with pytest.raises(bill.UnpricedError, match="no OnDemand pool sells NVIDIA-L4"):
+    with pytest.raises(bill.UnpricedError, match="No OnDemand pool sells NVIDIA-L4"):
         bill.bill([life("chat", "l4-spot", 0, 1)], [SPOT], since=START, until=after(1))
 
 
