@@ -4,7 +4,8 @@ A plain Service gives each replica the same share of requests, so every replica 
 share: a mix that includes places of rate r or better needs demand / r replicas, whatever else is in it. All such
 thresholds are tried; for each, the cheapest replicas at the margin are taken one by one. For one workload this is
 exact (prices rise along each place, and replicas of a threshold are interchangeable); `tests/core` compares it with
-enumeration. Workloads are served one after the other by priority, so money and capacity reach the higher first.
+enumeration. Where money binds, what is served is still exact, and its cost that of the better of two ways to fill: by
+marginal price, and by what each replica takes from the budget. Workloads are served one after the other by priority, so money and capacity reach the higher first.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def allocate(
     )
     free = _best(workload, candidates, running, sizing_rps, Room(slots={}, money=None))
     needed = sum(free.mix.values())
-    if sum(limited.mix.values()) >= needed and limited.unserved_rps <= free.unserved_rps + 1e-9:
+    # Fewer but faster replicas are no shortfall: what counts is the rate that is served, and the promised minimum.
+    enough = sum(limited.mix.values()) >= min(workload.min_replicas, needed)
+    if enough and limited.unserved_rps <= free.unserved_rps + 1e-9:
         binding, limited_by = _slack_reason(workload, free, sizing_rps), ""
     else:
         binding, limited_by = _tight_reason(
@@ -132,10 +135,15 @@ class _Filled:
     mix: Mix
     cost: float
     unserved_rps: float
+    missing_non_spot: int
+    missing: int
+    """Replicas below the minimum."""
 
-    def rank(self) -> tuple[float, float, int, tuple[tuple[Key, int], ...]]:
+    def rank(self) -> tuple[int, float, int, float, int, tuple[tuple[Key, int], ...]]:
         return (
+            self.missing_non_spot,
             round(self.unserved_rps, 9),
+            self.missing,
             round(self.cost, 9),
             sum(self.mix.values()),
             tuple(sorted(self.mix.items())),
@@ -151,7 +159,14 @@ def _best(
 ) -> _Filled:
     thresholds = sorted({c.rate_rps for c in candidates if c.rate_rps}, reverse=True)
     filled = [_fill_at(workload, candidates, running, sizing_rps, room, r) for r in thresholds]
-    return min(filled, key=_Filled.rank, default=_Filled(mix={}, cost=0.0, unserved_rps=sizing_rps))
+    nothing = _Filled(
+        mix={},
+        cost=0.0,
+        unserved_rps=sizing_rps,
+        missing_non_spot=workload.minimum_non_spot_replicas,
+        missing=workload.min_replicas,
+    )
+    return min(filled, key=_Filled.rank, default=nothing)
 
 
 def _fill_at(
@@ -174,29 +189,43 @@ def _fill_at(
         room,
         lambda c, new: c.new_per_hour if new else c.keep_per_hour,
     )
-    best = _filled(by_margin, eligible, running, sizing_rps, threshold_rps)
-    if room.money is not None and sum(by_margin.values()) < count:
+    best = _filled(workload, by_margin, eligible, running, sizing_rps, threshold_rps, count)
+    if room.money is not None and (best.missing_non_spot or sum(by_margin.values()) < count):
         # Money binds: what each replica takes from the budget now matters more than what is sunk already.
         by_price = _fill(
             workload, eligible, running, count, room, lambda c, _: float(c.effective_per_hour)
         )
         best = min(
-            best, _filled(by_price, eligible, running, sizing_rps, threshold_rps), key=_Filled.rank
+            best,
+            _filled(workload, by_price, eligible, running, sizing_rps, threshold_rps, count),
+            key=_Filled.rank,
         )
     return best
 
 
 def _filled(
-    mix: Mix, eligible: list[Candidate], running: Mix, sizing_rps: float, threshold_rps: float
+    workload: Workload,
+    mix: Mix,
+    eligible: list[Candidate],
+    running: Mix,
+    sizing_rps: float,
+    threshold_rps: float,
+    count: int,
 ) -> _Filled:
     by_key = {c.key: c for c in eligible}
     cost = 0.0
-    for key, count in mix.items():
-        kept = min(count, running.get(key, 0))
-        cost += kept * by_key[key].keep_per_hour + (count - kept) * by_key[key].new_per_hour
+    for key, here in mix.items():
+        kept = min(here, running.get(key, 0))
+        cost += kept * by_key[key].keep_per_hour + (here - kept) * by_key[key].new_per_hour
+    floor = min(count, workload.minimum_non_spot_replicas)
+    non_spot = sum(n for key, n in mix.items() if not by_key[key].is_spot)
     slowest = min((by_key[key].rate_rps or 0.0 for key in mix), default=threshold_rps)
     return _Filled(
-        mix=mix, cost=cost, unserved_rps=max(0.0, sizing_rps - sum(mix.values()) * slowest)
+        mix=mix,
+        cost=cost,
+        unserved_rps=max(0.0, sizing_rps - sum(mix.values()) * slowest),
+        missing_non_spot=max(0, floor - non_spot),
+        missing=max(0, workload.min_replicas - sum(mix.values())),
     )
 
 
@@ -211,18 +240,15 @@ def _fill(
     mix: Mix = {}
     spent = Decimal(0)
     used: dict[PoolName, int] = {}
-    for _ in range(count):
-        floor_left = workload.minimum_non_spot_replicas - sum(
-            n for key, n in mix.items() if not _by_key(eligible, key).is_spot
-        )
-        must_be_non_spot = floor_left >= count - sum(mix.values())
+    for number in range(count):
         choices = [
             c
             for c in eligible
-            if not (must_be_non_spot and c.is_spot)
-            and (c.most is None or mix.get(c.key, 0) < c.most)
-            and _fits(c, used, spent, room)
+            if (c.most is None or mix.get(c.key, 0) < c.most) and _fits(c, used, spent, room)
         ]
+        if number < workload.minimum_non_spot_replicas:
+            # The floor is filled first, so that nothing else takes its money.
+            choices = [c for c in choices if not c.is_spot] or choices
         if not choices:
             break
         best = min(
@@ -238,10 +264,6 @@ def _fill(
         used[best.pool.name] = used.get(best.pool.name, 0) + best.slots
         spent += best.effective_per_hour
     return mix
-
-
-def _by_key(candidates: list[Candidate], key: Key) -> Candidate:
-    return next(c for c in candidates if c.key == key)
 
 
 def _fits(candidate: Candidate, used: dict[PoolName, int], spent: Decimal, room: Room) -> bool:
@@ -281,5 +303,16 @@ def _tight_reason(
             or unpaid.unserved_rps < limited.unserved_rps - 1e-9
         ):
             return money.reason, money.name
-    full = sorted({c.pool.name for c in candidates if c.pool.name in supply.slots})
+    used: dict[PoolName, int] = {}
+    for candidate in candidates:
+        taken = limited.mix.get(candidate.key, 0) * candidate.slots
+        used[candidate.pool.name] = used.get(candidate.pool.name, 0) + taken
+    full = sorted(
+        {
+            c.pool.name
+            for c in candidates
+            if c.pool.name in supply.slots
+            and supply.slots[c.pool.name] - used[c.pool.name] < c.slots
+        }
+    )
     return ReasonCode.CAPACITY, ", ".join(full)
