@@ -40,7 +40,8 @@ class Bounds:
         used: dict[PoolName, int] = {}
         for key, count in sorted(mix.items()):
             used[key[1]] = used.get(key[1], 0) + count * self.slots.get(key, 1)
-        return next((p for p, n in used.items() if n > self.free_slots.get(p, n)), None)
+        # Fewer than none are free where what is held already takes more than there is.
+        return next((p for p, n in used.items() if n > max(0, self.free_slots.get(p, n))), None)
 
 
 def fit(wanted: Mix, running: Mix, retained: Mix, due: frozenset[Key], bounds: Bounds) -> Mix:
