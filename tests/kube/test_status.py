@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -180,7 +181,8 @@ def test_spend_and_the_last_decision_survive_a_restart() -> None:
     first = tick(pods={"shop/sentiment-1": objects.pod()})
     told = objects.service() | {"status": of(first)}
     restored = memory.restored(objects.found(told))
-    assert restored.decided == first.step.state.decided
+    (mark,) = first.step.state.decided
+    assert restored.decided == (dataclasses.replace(mark, options=()),)
     (spend,), (before,) = restored.workload_spends, first.step.state.workload_spends
     assert (spend.period_start, spend.charged_until) == (before.period_start, before.charged_until)
     assert abs(spend.amount - before.amount) < Decimal("0.000000001")

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,9 +28,9 @@ from farthing.kube.connection import ApiError, Connection
 from farthing.kube.instruments import Instruments
 from farthing.kube.lease import Lease
 from farthing.kube.publish import Publisher
+from farthing.kube.sensing import Sensing
 from farthing.kube.tick import Loop
 from farthing.signals.clock import SystemClock
-from farthing.signals.direct import DirectScraper
 
 _log = logging.getLogger("farthing.kube.main")
 _BEAT_S = 0.5
@@ -37,6 +38,7 @@ _ENVIRONMENT = """\
 environment:
   FARTHING_POD_NAMESPACE   namespace of the operator's own Lease (default farthing-system)
   FARTHING_CURRENCY        the one currency of all prices and budgets (default USD)
+  FARTHING_PROMETHEUS_URL  a Prometheus that is asked where replicas do not answer (optional)
   KUBECONFIG               how to reach the API server; without it, the pod's ServiceAccount
 """
 
@@ -52,6 +54,7 @@ class Settings:
     level: str
     namespace: str
     currency: str
+    prometheus_url: str | None
 
 
 def main() -> None:
@@ -90,7 +93,20 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         level=given.log_level,
         namespace=namespace,
         currency=currency,
+        prometheus_url=_checked_url(environment.get("FARTHING_PROMETHEUS_URL") or None),
     )
+
+
+def _checked_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise SettingError(
+            f"FARTHING_PROMETHEUS_URL: {url!r} is refused; allowed: http:// or https:// with a "
+            "host and no user"
+        )
+    return url
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,90 +127,99 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What one process is made of."""
+
+    connection: Connection
+    cluster: Cluster
+    lease: Lease
+    instruments: Instruments
+    health: probes.Health
+    sensing: Sensing
+
+
 async def _run(settings: Settings) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Connection() as connection:
-        lease = Lease(connection, settings.namespace)
-        cluster = Cluster(connection)
-        instruments = Instruments(settings.currency)
-        health = probes.Health(
-            is_synced=lambda: cluster.is_synced,
-            is_lease_known=lambda: lease.known,
-            is_leading=lambda: lease.is_held,
+        lease, cluster = Lease(connection, settings.namespace), Cluster(connection)
+        parts = _Parts(
+            connection=connection,
+            cluster=cluster,
+            lease=lease,
+            instruments=Instruments(settings.currency),
+            health=probes.Health(
+                is_synced=lambda: cluster.is_synced,
+                is_lease_known=lambda: lease.known,
+                is_leading=lambda: lease.is_held,
+            ),
+            sensing=Sensing(SystemClock(), settings.prometheus_url),
         )
-        runner = await probes.serve(health, instruments, settings.host, settings.port)
+        runner = await probes.serve(parts.health, parts.instruments, settings.host, settings.port)
         try:
-            return await _supervise(stop, connection, cluster, lease, instruments, health)
+            return await _supervise(stop, parts)
         finally:
             await lease.release()
             await cluster.stop()
             await runner.cleanup()
 
 
-async def _supervise(
-    stop: asyncio.Event,
-    connection: Connection,
-    cluster: Cluster,
-    lease: Lease,
-    instruments: Instruments,
-    health: probes.Health,
-) -> int:
+async def _supervise(stop: asyncio.Event, parts: _Parts) -> int:
     """Run everything until told to stop (0) or until something that must go on ends (1)."""
-    scraper = DirectScraper(SystemClock())
+    watching = await parts.cluster.start()
     jobs = {
         "stop": stop.wait(),
-        "heartbeat": _beat(health),
-        "scraper": scraper.run(stop),
-        "lease": _lead_once_synced(cluster, lease),
-        "ticks": _ticks(connection, cluster, scraper, lease, instruments, health),
+        "heartbeat": _beat(parts.health),
+        "sensing": parts.sensing.run(stop),
+        "lease": _lead_once_synced(parts),
+        "ticks": _ticks(parts),
     }
-    watching = await cluster.start()
     tasks = {asyncio.create_task(job): name for name, job in jobs.items()}
     tasks |= {asyncio.create_task(job): "watch" for job in watching}
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    told_to_stop = stop.is_set()
     stop.set()
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
-    code = 0
+    failed = False
     for task in done:
         failure = task.exception()
-        if failure is not None:
-            _log.error("%s failed", tasks[task], exc_info=failure)
-            code = 1
-        elif tasks[task] not in ("stop", "scraper"):
-            _log.error("%s ended", tasks[task])
-            code = 1
-    return code
+        if failure is not None or not told_to_stop:
+            _log.error("%s ended", tasks[task], exc_info=failure)
+            failed = True
+    return 1 if failed else 0
 
 
-async def _lead_once_synced(cluster: Cluster, lease: Lease) -> None:
+async def _lead_once_synced(parts: _Parts) -> None:
     """A process that knows nothing yet must not keep the lease from one that could act."""
-    while not cluster.is_synced:  # noqa: ASYNC110 - half a dozen mirrors, one of them a thread
+    while not parts.cluster.is_synced:  # noqa: ASYNC110 - many mirrors, one of them a thread
         await asyncio.sleep(_BEAT_S / 10)
-    await lease.run()
+    await parts.lease.run()
 
 
-async def _ticks(
-    connection: Connection,
-    cluster: Cluster,
-    scraper: DirectScraper,
-    lease: Lease,
-    instruments: Instruments,
-    health: probes.Health,
-) -> None:
+async def _ticks(parts: _Parts) -> None:
+    lease, cluster = parts.lease, parts.cluster
     await lease.acquired.wait()
     _log.info("leading", extra={"identity": lease.identity})
 
     def may_write() -> bool:
         return lease.is_held
 
-    actuator = Actuator(connection, cluster.children, may_write, instruments)
-    publisher = Publisher(connection, cluster.store, may_write, instruments, lease.identity)
-    loop = Loop(cluster, scraper, actuator, publisher, instruments, health, SystemClock(), Policy())
+    writing = (may_write, parts.instruments)
+    loop = Loop(
+        cluster,
+        parts.sensing,
+        Actuator(parts.connection, cluster.children, *writing),
+        Publisher(parts.connection, cluster.store, *writing, lease.identity),
+        parts.instruments,
+        parts.health,
+        SystemClock(),
+        Policy(),
+    )
     await loop.run()
 
 

@@ -111,6 +111,7 @@ def _mark(service: api.InferenceService) -> DecisionMark | None:
         return None
     owner = translate.workload_id(service)
     content = f"{owner}|{decision.chosen}|{decision.reason_code}|{decision.binding_constraint}"
+    # What was weighed then is weighed again.
     return DecisionMark(workload=owner, content=content, id=decision.id, at=at)
 
 

@@ -16,17 +16,17 @@ from farthing.core import planner
 from farthing.core.domain import Change, Observation
 from farthing.core.policy import Policy
 from farthing.core.state import PlannerState
-from farthing.kube import children, desired, measuring, memory, translate
+from farthing.kube import children, desired, memory, translate
 from farthing.kube.actuate import Actuator
 from farthing.kube.cluster import Cluster
 from farthing.kube.documents import Json
 from farthing.kube.health import Health
 from farthing.kube.instruments import Instruments
 from farthing.kube.publish import Publisher
+from farthing.kube.sensing import Sensing
 from farthing.kube.status import Tick
 from farthing.kube.translate import Facts
 from farthing.signals.clock import Clock
-from farthing.signals.direct import DirectScraper
 
 PERIOD_S = 1.0
 # Several urgent things that happen together are answered by one tick.
@@ -40,7 +40,7 @@ class Loop:
     def __init__(
         self,
         cluster: Cluster,
-        scraper: DirectScraper,
+        sensing: Sensing,
         actuator: Actuator,
         publisher: Publisher,
         instruments: Instruments,
@@ -48,7 +48,7 @@ class Loop:
         clock: Clock,
         policy: Policy,
     ) -> None:
-        self._cluster, self._scraper = cluster, scraper
+        self._cluster, self._sensing = cluster, sensing
         self._actuator, self._publisher = actuator, publisher
         self._instruments, self._health = instruments, health
         self._clock, self._policy = clock, policy
@@ -69,7 +69,7 @@ class Loop:
         """One tick."""
         started, at = time.monotonic(), self._clock.now()
         found, facts = self._aim(), self._cluster.facts(at)
-        readings, gaps = self._scraper.readings(at)
+        readings, gaps = self._sensing.read(at)
         observation = translate.observation(found, facts, at, readings, gaps)
         step = planner.step(observation, self._policy, self._state)
         wanted = desired.children_of(step.plan, found, facts.deployments)
@@ -95,10 +95,7 @@ class Loop:
     def _aim(self) -> translate.Resources:
         """Read the resources, and ask the replicas of those that are there."""
         found = translate.resources(self._cluster.store)
-        self._scraper.set_targets(
-            measuring.targets(found, self._cluster.pods.objects),
-            tuple(translate.workload_id(one) for one in found.services),
-        )
+        self._sensing.aim(found, self._cluster.pods.objects)
         return found
 
     async def _pause(self, wait_s: float) -> None:
