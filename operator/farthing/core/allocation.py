@@ -3,9 +3,10 @@
 A plain Service gives each replica the same share of requests, so every replica of a mix must hold the SLO at that
 share: a mix that includes places of rate r or better needs demand / r replicas, whatever else is in it. All such
 thresholds are tried; for each, the cheapest replicas at the margin are taken one by one. For one workload this is
-exact (prices rise along each place, and replicas of a threshold are interchangeable); `tests/core` compares it with
-enumeration. Where money binds, what is served is still exact, and its cost that of the better of two ways to fill: by
-marginal price, and by what each replica takes from the budget. Workloads are served one after the other by priority, so money and capacity reach the higher first.
+exact (prices rise along each place, and replicas of a threshold are interchangeable); `tests/core` compares it
+with enumeration. Where money binds, what is served is still exact, and its cost that of the better of two ways to
+fill: by marginal price, and by what each replica takes from the budget. Workloads are served one after the other
+by priority, so money and capacity reach the higher first.
 """
 
 from __future__ import annotations
