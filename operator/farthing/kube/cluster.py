@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any
 
 from farthing.kube import documents, handlers, trimming
-from farthing.kube.connection import Connection
+from farthing.kube.connection import Connection, UnavailableError
 from farthing.kube.documents import Json
 from farthing.kube.interruptions import Notices, is_interrupted
 from farthing.kube.reflector import Reflector
 from farthing.kube.store import Store
 from farthing.kube.translate import Facts
+
+_RETRY_S = 2.0
+_log = logging.getLogger(__name__)
 
 
 class Cluster:
@@ -61,7 +65,7 @@ class Cluster:
 
     async def start(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """List the custom kinds, start kopf, and return what has to run from now on."""
-        await handlers.sweep(self._connection, self.store)
+        await self._sweep_first()
         self._swept = True
         self._watcher.start()
         return (
@@ -69,6 +73,17 @@ class Cluster:
             handlers.sweep_forever(self._connection, self.store),
             self._watch_watcher(),
         )
+
+    async def _sweep_first(self) -> None:
+        """An API server that is away is waited for; one that refuses ends the process."""
+        while True:
+            try:
+                await handlers.sweep(self._connection, self.store)
+            except UnavailableError as error:
+                _log.warning("waiting for the API server: %s", error)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
 
     async def stop(self) -> None:
         await self._watcher.stop()

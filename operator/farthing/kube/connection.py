@@ -33,7 +33,10 @@ MERGE = "application/merge-patch+json"
 FIELD_MANAGER = "farthing"
 
 _log = logging.getLogger(__name__)
-_CALL_S = 15.0
+_READ_S = 15.0
+# A write is over, one way or the other, before another process may take our lease: it starts
+# within the lease's renew deadline of 10 s, and others wait for 15 s.
+_WRITE_S = 5.0
 _CONNECT_S = 5.0
 # The server sends a bookmark every minute: a watch that is silent for longer is dead.
 _SILENCE_S = 70.0
@@ -128,7 +131,7 @@ class Connection:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, limit=64),
             headers={"Accept": "application/json", "User-Agent": "farthing-operator"},
-            timeout=aiohttp.ClientTimeout(total=_CALL_S, sock_connect=_CONNECT_S),
+            timeout=aiohttp.ClientTimeout(total=_READ_S, sock_connect=_CONNECT_S),
             trust_env=False,
             read_bufsize=1 << 20,
         )
@@ -223,9 +226,16 @@ class Connection:
         headers = _headers(access)
         if body is not None:
             headers["Content-Type"] = content_type
+        limit_s = _READ_S if method == "GET" else _WRITE_S
+        timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=_CONNECT_S)
         try:
             async with self.session.request(
-                method, access.host + path, params=params, data=payload, headers=headers
+                method,
+                access.host + path,
+                params=params,
+                data=payload,
+                headers=headers,
+                timeout=timeout,
             ) as answer:
                 content, status = await answer.read(), answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

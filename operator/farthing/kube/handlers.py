@@ -23,6 +23,8 @@ from farthing.kube.store import Store
 
 SWEEP_S = 30.0
 _JOIN_S = 5.0
+# An API server may be away for long, an upgrade say, before it is worth starting anew: an hour.
+_BACKOFFS_S = (1, 2, 5, *(10 for _ in range(360)))
 _log = logging.getLogger(__name__)
 
 
@@ -113,6 +115,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300  # an integer: it is sent as it stands
     settings.watching.inactivity_timeout = 70.0
     settings.networking.request_timeout = 30.0
+    settings.networking.error_backoffs = _BACKOFFS_S
     settings.queueing.error_delays = (1, 2, 5, 10, 30, 60)
     return settings
 

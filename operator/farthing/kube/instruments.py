@@ -73,9 +73,12 @@ class Instruments:
     def applied(self, kind: str, result: str) -> None:
         self._applied.labels(kind, result).inc()
 
-    def ticked(self, seconds: float, *, leading: bool, gaps: int) -> None:
+    def leading(self, is_leading: bool) -> None:
+        self._leading.set(1 if is_leading else 0)
+
+    def ticked(self, seconds: float, *, gaps: int) -> None:
         self._tick.observe(seconds)
-        self._leading.set(1 if leading else 0)
+        self.leading(True)
         self._gaps.set(gaps)
 
     def reacted(self, seconds: float) -> None:

@@ -47,7 +47,9 @@ class Lease:
         self._seen: tuple[object, object] | None = None
         self._seen_at = 0.0
         self.known = False
-        self.acquired = asyncio.Event()
+        self.tenure = 0
+        """Grows each time that the lease is taken from nobody or from somebody else: what was
+        remembered before may be behind what another leader did since."""
 
     @property
     def is_held(self) -> bool:
@@ -55,17 +57,14 @@ class Lease:
         return self._renewed_at is not None and self._clock() - self._renewed_at < RENEW_DEADLINE_S
 
     async def run(self) -> None:
-        """Take the lease and keep it; returns once it was held and is lost."""
+        """Take the lease, keep it, and take it again where it was lost; until cancelled."""
         while True:
             before = self._clock()
             try:
                 if await self._take():
                     self._renewed_at = before
-                    self.acquired.set()
             except ApiError as error:
                 _log.warning("the lease could not be renewed: %s", error)
-            if self.acquired.is_set() and not self.is_held:
-                return
             renewed = self._renewed_at == before
             await asyncio.sleep(RENEW_EVERY_S if renewed else RETRY_S)
 
@@ -133,4 +132,7 @@ class Lease:
             if error.status == 409:
                 return False  # somebody else was quicker
             raise
+        if not ours or self.tenure == 0:
+            self.tenure += 1
+            _log.info("leading", extra={"identity": self.identity})
         return True

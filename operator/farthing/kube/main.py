@@ -203,8 +203,6 @@ async def _lead_once_synced(parts: _Parts) -> None:
 
 async def _ticks(parts: _Parts) -> None:
     lease, cluster = parts.lease, parts.cluster
-    await lease.acquired.wait()
-    _log.info("leading", extra={"identity": lease.identity})
 
     def may_write() -> bool:
         return lease.is_held
@@ -219,6 +217,7 @@ async def _ticks(parts: _Parts) -> None:
         parts.health,
         SystemClock(),
         Policy(),
+        lease,
     )
     await loop.run()
 

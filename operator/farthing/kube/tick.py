@@ -22,6 +22,7 @@ from farthing.kube.cluster import Cluster
 from farthing.kube.documents import Json
 from farthing.kube.health import Health
 from farthing.kube.instruments import Instruments
+from farthing.kube.lease import Lease
 from farthing.kube.publish import Publisher
 from farthing.kube.sensing import Sensing
 from farthing.kube.status import Tick
@@ -31,6 +32,8 @@ from farthing.signals.clock import Clock
 PERIOD_S = 1.0
 # Several urgent things that happen together are answered by one tick.
 _GATHER_S = 0.05
+# Two rounds of asking the replicas, by which a rate is known.
+_FIRST_READING_S = 2.2
 _log = logging.getLogger(__name__)
 
 
@@ -47,23 +50,40 @@ class Loop:
         health: Health,
         clock: Clock,
         policy: Policy,
+        lease: Lease,
     ) -> None:
         self._cluster, self._sensing = cluster, sensing
         self._actuator, self._publisher = actuator, publisher
         self._instruments, self._health = instruments, health
-        self._clock, self._policy = clock, policy
+        self._clock, self._policy, self._lease = clock, policy, lease
         self._state = PlannerState()
 
     async def run(self) -> None:
         """Tick until cancelled. Raises what a tick raises."""
-        self._state = memory.restored(translate.resources(self._cluster.store))
-        # What the first tick sees must be measured first, else it would hold for want of anything.
-        self._aim()
+        tenure = 0
         while True:
+            await self._turn()
+            if self._lease.tenure != tenure:
+                tenure = self._lease.tenure
+                self._aim()
+                # Deciding before anything was measured would only announce that it was not.
+                await asyncio.sleep(_FIRST_READING_S)
+                self._state = memory.restored(translate.resources(self._cluster.store))
             started = time.monotonic()
             self._cluster.urgent.clear()
             await self.once()
             await self._pause(PERIOD_S - (time.monotonic() - started))
+
+    async def _turn(self) -> None:
+        """Wait until this process may write; without the lease it only watches."""
+        aimed_at = float("-inf")
+        while not self._lease.is_held:
+            self._instruments.leading(False)
+            if time.monotonic() - aimed_at > PERIOD_S:
+                # Whoever takes over must know the load at once.
+                aimed_at = time.monotonic()
+                self._aim()
+            await asyncio.sleep(_GATHER_S)
 
     async def once(self) -> None:
         """One tick."""
@@ -87,9 +107,7 @@ class Loop:
             for one in readings
         }
         self._instruments.planned(step.plan, ages_s)
-        self._instruments.ticked(
-            time.monotonic() - started, leading=True, gaps=len(observation.gaps)
-        )
+        self._instruments.ticked(time.monotonic() - started, gaps=len(observation.gaps))
         self._health.ticked()
 
     def _aim(self) -> translate.Resources:
