@@ -27,6 +27,8 @@ CORRECTION_INTERVAL_S = 10.0
 ENOUGH_ANSWERS = 100.0
 DOWN_STEP = 0.93
 UP_STEP = 1.02
+RECOVERY_STEP = 1.002
+"""Back towards the model while the SLO holds: a doubt of before is forgotten within the hour."""
 Profiles = dict[tuple[WorkloadId, VariantName, str], ServiceProfile]
 
 
@@ -114,8 +116,9 @@ def correct(
     """Moves the correction of a workload by one step where measured latency contradicts the model.
 
     Down when more requests are late than the SLO allows although the replicas are not offered more than the corrected
-    model says they serve; up when the SLO holds although they are offered more. `modelled_total_rps` is the sum of the
-    uncorrected rates of the ready replicas.
+    model says they serve, and have nothing to catch up with; up when the SLO holds although they are offered more. As
+    capacity is sized so that they rarely are, a correction below 1 also returns slowly while the SLO holds.
+    `modelled_total_rps` is the sum of the uncorrected rates of the ready replicas.
     """
     before = next((c for c in state.corrections if c.workload == workload.id), None)
     if before is None:
@@ -132,23 +135,28 @@ def correct(
         return before
     if sum(reading.latency.counts) < ENOUGH_ANSWERS:
         return before
-    missed = missed_fraction(reading, workload.slo.latency_s)
-    believed = before.factor * modelled_total_rps
-    factor = before.factor
-    if (
-        missed > 1 - workload.slo.quantile_fraction
-        and demand.rate_rps <= believed
-        and demand.refused_rps == 0
-    ):
-        factor *= DOWN_STEP
-    elif missed <= 1 - workload.slo.quantile_fraction and demand.rate_rps > believed:
-        factor *= UP_STEP
+    late = missed_fraction(reading, workload.slo.latency_s) > 1 - workload.slo.quantile_fraction
+    factor = _corrected(before.factor, late, demand, before.factor * modelled_total_rps)
     low, high = policy.correction_limits
     return replace(before, factor=min(high, max(low, factor)), as_of=observation.at)
 
 
+def _corrected(factor: float, late: bool, demand: DemandEstimate, believed_rps: float) -> float:
+    if late:
+        explained = (
+            demand.rate_rps > believed_rps or demand.refused_rps > 0 or demand.backlog_rps > 0
+        )
+        return factor if explained else factor * DOWN_STEP
+    if demand.rate_rps > believed_rps:
+        return factor * UP_STEP
+    return max(factor, min(1.0, factor * RECOVERY_STEP))
+
+
 def missed_fraction(reading: LoadReading, threshold_s: float) -> float:
-    """Share of answered requests above the threshold: buckets that straddle it count as late."""
+    """Share of answered requests above the threshold; a bucket that straddles it is taken as evenly filled.
+
+    Worked number: of 100 answers between 100 and 150 ms, 60 took longer than 120 ms.
+    """
     if reading.latency is None or sum(reading.latency.counts) == 0:
         return 0.0
     return _above(reading.latency, threshold_s) / sum(reading.latency.counts)
@@ -186,9 +194,9 @@ def _rounded(dispersion: float) -> float:
 
 
 def _above(latency: LatencyCounts, threshold_s: float) -> float:
-    below = sum(
-        count
-        for bound, count in zip(latency.bounds_s, latency.counts, strict=False)
-        if bound <= threshold_s * (1 + 1e-9)
-    )
-    return sum(latency.counts) - below
+    above, lower = 0.0, 0.0
+    for bound, count in zip(latency.bounds_s, latency.counts, strict=False):
+        if bound > threshold_s * (1 + 1e-9):
+            above += count * min(1.0, (bound - threshold_s) / (bound - lower))
+        lower = bound
+    return above + sum(latency.counts[len(latency.bounds_s) :])
