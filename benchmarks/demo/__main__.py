@@ -61,7 +61,7 @@ def _demo(chosen: Settings) -> int:
             )
         if not chosen.keep:
             progress.say("Taking everything down.")
-    print(_kept(chosen, kubectl) if chosen.keep else _next_steps(), flush=True)
+    print(_kept(chosen) if chosen.keep else _next_steps(), flush=True)
     return 0
 
 
@@ -111,20 +111,21 @@ async def _play(chosen: Settings, kubectl: install.Kubectl) -> receipt.Receipt:
 def _next_steps() -> str:
     return """\
 Everything was taken down. What to look at next:
-  DEMO_KEEP=1 make demo    the same, left running to look around
-  less examples/chat.yaml  what a service declares
-  make help                everything else"""
+  DEMO_KEEP=1 make demo     the same, left running to look around
+  less examples/chat.yaml   what a service declares
+  .venv/bin/farthing plan -f examples -f manifests/overlays/local/pools.yaml
+                            what it would cost, without a cluster
+  make help                 everything else"""
 
 
-def _kept(chosen: Settings, kubectl: install.Kubectl) -> str:
-    program = shlex.quote(str(kubectl.running.kubectl))
+def _kept(chosen: Settings) -> str:
     return f"""\
 It goes on running. Look around:
-  export KUBECONFIG={shlex.quote(str(kubectl.running.kubeconfig))}
-  {program} get inferenceservices -n {scenario.NAMESPACE} -o wide
-  {program} describe inferenceservice chat -n {scenario.NAMESPACE}
-  {program} get capacitypools
-  {program} logs -n {install.OPERATOR_NAMESPACE} {install.OPERATOR}
+  export FARTHING_LOCAL_HOME={shlex.quote(str(chosen.home))}
+  export KUBECONFIG=$(.venv/bin/farthing local kubeconfig)
+  .venv/bin/farthing status -A
+  .venv/bin/farthing explain chat -n {scenario.NAMESPACE}
+  .venv/bin/farthing local kubectl -- get pods,inferenceservices -n {scenario.NAMESPACE} -o wide
 End it:
   {install.down_command(chosen)}"""
 

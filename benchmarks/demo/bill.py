@@ -1,8 +1,8 @@
 """What the replicas cost, from their own lifetimes and the pools' prices. Pure, and independent of
 the operator, so that it checks the operator's spend.
 
-Money is kept as price × microseconds, which never rounds. What is shown is rounded to millionths in
-such a way that the lines still add up to their total exactly.
+Money is kept as price × microseconds, which never rounds. Lines are rounded to millionths, and the
+totals are the sums of the lines; beside them stand the exact totals, counted without the lines.
 
 Worked number: one replica for 90 s at 0.284 an hour is 0.025 replica-hours and costs 0.0071.
 """
@@ -18,7 +18,7 @@ from benchmarks.demo import errors
 
 MICROSECONDS_PER_HOUR = 3_600_000_000
 _MICROSECOND = timedelta(microseconds=1)
-_MILLION = 1_000_000
+SHOWN = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,22 +68,36 @@ class Unused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    replica_hours: Decimal
+    paid: Decimal
+    at_on_demand_prices: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
     since: datetime
     until: datetime
     lines: tuple[Line, ...]
-    replica_hours: Decimal
-    paid: Decimal
-    at_on_demand_prices: Decimal
+    exact: Totals
     unused: tuple[Unused, ...]
+
+    @property
+    def total(self) -> Totals:
+        """The sums of the lines."""
+        return Totals(
+            replica_hours=_sum(line.replica_hours for line in self.lines),
+            paid=_sum(line.paid for line in self.lines),
+            at_on_demand_prices=_sum(line.at_on_demand_prices for line in self.lines),
+        )
 
     @property
     def saving(self) -> Decimal:
         """Against the same replica-hours at on-demand prices; negative where those are cheaper."""
-        return self.at_on_demand_prices - self.paid
+        return self.total.at_on_demand_prices - self.total.paid
 
     def paid_by(self, service: str) -> Decimal:
-        return sum((line.paid for line in self.lines if line.service == service), Decimal(0))
+        return _sum(line.paid for line in self.lines if line.service == service)
 
 
 class UnpricedError(errors.DemoError):
@@ -97,45 +111,31 @@ def bill(
     lifetimes: Iterable[Lifetime], prices: Iterable[Price], *, since: datetime, until: datetime
 ) -> Bill:
     """The bill of everything that ran between two instants. Raises UnpricedError."""
-    known = {price.pool: price for price in prices}
-    lived = tuple(lifetimes)
-    hours: dict[tuple[str, str], int] = {}
-    paid: dict[tuple[str, str], Decimal] = {}
-    on_demand: dict[tuple[str, str], Decimal] = {}
-    used: dict[str, int] = {}
+    lived, known = tuple(lifetimes), tuple(prices)
+    by_pool = {price.pool: price for price in known}
+    groups: dict[tuple[str, str], list[Lifetime]] = {}
     for life in lived:
-        price = _price(known, life)
-        key, micros = (life.service, price.capacity_type), life.microseconds(since, until)
-        hours[key] = hours.get(key, 0) + micros
-        paid[key] = paid.get(key, Decimal(0)) + price.per_slot_hour * micros
-        per_hour = on_demand_price(price, known.values())
-        on_demand[key] = on_demand.get(key, Decimal(0)) + per_hour * micros
-        used[life.pool] = used.get(life.pool, 0) + micros
-    keys = sorted(key for key, micros in hours.items() if micros)
-    columns = [
-        _in_hours([Decimal(hours[key]) for key in keys]),
-        _in_hours([paid[key] for key in keys]),
-        _in_hours([on_demand[key] for key in keys]),
-    ]
-    lines = tuple(
-        Line(
-            service=service,
-            capacity_type=capacity_type,
-            replica_hours=columns[0][at],
-            paid=columns[1][at],
-            at_on_demand_prices=columns[2][at],
+        if life.microseconds(since, until):
+            key = (life.service, _price(by_pool, life).capacity_type)
+            groups.setdefault(key, []).append(life)
+    lines = []
+    for (service, capacity_type), lives in sorted(groups.items()):
+        exact = _totals(lives, known, since, until)
+        lines.append(
+            Line(
+                service=service,
+                capacity_type=capacity_type,
+                replica_hours=_rounded(exact.replica_hours),
+                paid=_rounded(exact.paid),
+                at_on_demand_prices=_rounded(exact.at_on_demand_prices),
+            )
         )
-        for at, (service, capacity_type) in enumerate(keys)
-    )
     return Bill(
         since=since,
         until=until,
-        lines=lines,
-        # Not the sums of the lines but figures of their own, so that adding up can be checked.
-        replica_hours=_rounded(sum(life.microseconds(since, until) for life in lived)),
-        paid=_rounded(money_microseconds(lived, known.values(), since=since, until=until)),
-        at_on_demand_prices=_rounded(sum(on_demand.values(), Decimal(0))),
-        unused=_unused(known.values(), used, (until - since) // _MICROSECOND),
+        lines=tuple(lines),
+        exact=_totals(lived, known, since, until),
+        unused=_unused(lived, known, since, until),
     )
 
 
@@ -164,47 +164,50 @@ def on_demand_price(price: Price, prices: Iterable[Price]) -> Decimal:
     return min(offers)
 
 
-def disagreements(bill: Bill) -> tuple[str, ...]:
-    """Where the lines do not add up to the totals; empty in a bill that can be trusted."""
+def disagreements(made: Bill) -> tuple[str, ...]:
+    """Where the lines sum to something else than what was counted without them, by more than
+    rounding each of them explains; empty in a bill that can be trusted."""
     columns = (
-        ("replica-hours", [line.replica_hours for line in bill.lines], bill.replica_hours),
-        ("paid", [line.paid for line in bill.lines], bill.paid),
-        (
-            "at on-demand prices",
-            [line.at_on_demand_prices for line in bill.lines],
-            bill.at_on_demand_prices,
-        ),
+        ("replica-hours", made.total.replica_hours, made.exact.replica_hours),
+        ("paid", made.total.paid, made.exact.paid),
+        ("at on-demand prices", made.total.at_on_demand_prices, made.exact.at_on_demand_prices),
     )
     return tuple(
-        f"{name}: the lines sum to {sum(parts, Decimal(0))}, the total is {total}"
-        for name, parts, total in columns
-        if sum(parts, Decimal(0)) != total
+        f"{name}: the lines sum to {total:.6f}, counted without them it is {exact:.6f}"
+        for name, total, exact in columns
+        if abs(total - exact) > len(made.lines) * SHOWN / 2
     )
 
 
-def add_up(exact: Sequence[Decimal], unit: Decimal) -> tuple[int, ...]:
-    """Whole units for each value, that sum to the rounded sum: the largest remainders round up.
-
-    1.4, 1.4 and 1.4 units sum to 4.2, so to 4: one of them is shown as 2.
-    """
-    floors = [int(value // unit) for value in exact]
-    total = int((sum(exact, Decimal(0)) / unit).to_integral_value())
-    order = sorted(range(len(exact)), key=lambda at: (-(exact[at] % unit), at))
-    for at in order[: total - sum(floors)]:
-        floors[at] += 1
-    return tuple(floors)
-
-
-_UNIT = Decimal(MICROSECONDS_PER_HOUR) / _MILLION
-
-
-def _in_hours(exact: Sequence[Decimal]) -> tuple[Decimal, ...]:
-    """Values per microsecond-hour as millionths of an hour (or of the currency) that add up."""
-    return tuple(Decimal(units) / _MILLION for units in add_up(exact, _UNIT))
+def _totals(
+    lives: Sequence[Lifetime], prices: Sequence[Price], since: datetime, until: datetime
+) -> Totals:
+    by_pool = {price.pool: price for price in prices}
+    on_demand = [
+        on_demand_price(_price(by_pool, life), prices) * life.microseconds(since, until)
+        for life in lives
+    ]
+    paid = money_microseconds(lives, prices, since=since, until=until)
+    micros = sum(life.microseconds(since, until) for life in lives)
+    return Totals(
+        replica_hours=Decimal(micros) / MICROSECONDS_PER_HOUR,
+        paid=paid / MICROSECONDS_PER_HOUR,
+        at_on_demand_prices=_sum(on_demand) / MICROSECONDS_PER_HOUR,
+    )
 
 
-def _rounded(exact: Decimal | int) -> Decimal:
-    return _in_hours([Decimal(exact)])[0]
+def _unused(
+    lives: Sequence[Lifetime], prices: Sequence[Price], since: datetime, until: datetime
+) -> tuple[Unused, ...]:
+    found = []
+    for price in prices:
+        used = sum(life.microseconds(since, until) for life in lives if life.pool == price.pool)
+        idle = price.committed_slots * ((until - since) // _MICROSECOND) - used
+        if price.committed_slots and idle > 0:
+            hours = Decimal(idle) / MICROSECONDS_PER_HOUR
+            worth = _rounded(price.per_slot_hour * hours)
+            found.append(Unused(pool=price.pool, slot_hours=_rounded(hours), worth=worth))
+    return tuple(found)
 
 
 def _price(known: Mapping[str, Price], life: Lifetime) -> Price:
@@ -214,18 +217,9 @@ def _price(known: Mapping[str, Price], life: Lifetime) -> Price:
     return price
 
 
-def _unused(
-    prices: Iterable[Price], used: Mapping[str, int], elapsed_microseconds: int
-) -> tuple[Unused, ...]:
-    found = []
-    for price in prices:
-        idle = price.committed_slots * elapsed_microseconds - used.get(price.pool, 0)
-        if price.committed_slots and idle > 0:
-            found.append(
-                Unused(
-                    pool=price.pool,
-                    slot_hours=_rounded(idle),
-                    worth=_rounded(price.per_slot_hour * idle),
-                )
-            )
-    return tuple(found)
+def _rounded(amount: Decimal) -> Decimal:
+    return amount.quantize(SHOWN)
+
+
+def _sum(amounts: Iterable[Decimal]) -> Decimal:
+    return sum(amounts, Decimal(0))

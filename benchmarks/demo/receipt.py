@@ -72,14 +72,16 @@ def _bill(shown: bill.Bill) -> list[str]:
         (
             "total",
             "",
-            f"{shown.replica_hours:.6f}",
-            f"{shown.paid:.6f}",
-            f"{shown.at_on_demand_prices:.6f}",
+            f"{shown.total.replica_hours:.6f}",
+            f"{shown.total.paid:.6f}",
+            f"{shown.total.at_on_demand_prices:.6f}",
         )
     )
     lines = [f"The bill, {_clock(shown.since)} to {_clock(shown.until)} UTC"]
     lines += aligned(rows, left=2)
-    lines.append(f"The same replica-hours at on-demand prices: ${shown.at_on_demand_prices:.6f}.")
+    lines.append(
+        f"The same replica-hours at on-demand prices: ${shown.total.at_on_demand_prices:.6f}."
+    )
     lines.append(f"Saved against those: {_saving(shown)}.")
     lines += [
         f"Beside the bill: {one.slot_hours:.6f} slot-hours of {one.pool} were committed and not"
@@ -91,9 +93,9 @@ def _bill(shown: bill.Bill) -> list[str]:
 
 def _saving(shown: bill.Bill) -> str:
     amount = f"-${-shown.saving:.6f}" if shown.saving < 0 else f"${shown.saving:.6f}"
-    if not shown.at_on_demand_prices:
+    if not shown.total.at_on_demand_prices:
         return amount
-    return f"{amount} ({shown.saving / shown.at_on_demand_prices:.1%})"
+    return f"{amount} ({shown.saving / shown.total.at_on_demand_prices:.1%})"
 
 
 def _clients(receipt: Receipt) -> list[str]:
@@ -125,7 +127,9 @@ def per_thousand(paid: Decimal, answered: int) -> str:
 def _checks(receipt: Receipt) -> list[str]:
     lines = ["Checks"]
     wrong = bill.disagreements(receipt.bill)
-    lines += [f"  NOT OK  {one}" for one in wrong] or ["  ok  the lines add up to the totals"]
+    lines += [f"  NOT OK  {one}" for one in wrong] or [
+        "  ok  the lines add up to the total, and that is what the lifetimes of all pods come to"
+    ]
     for one in receipt.spend_checks:
         if one.agrees:
             lines.append(

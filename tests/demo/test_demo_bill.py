@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -85,13 +86,16 @@ def test_a_bill_has_a_line_for_each_service_and_capacity_type() -> None:
                 at_on_demand_prices=Decimal("0.19"),
             ),
         ),
-        replica_hours=Decimal(3),
-        paid=Decimal("1.007"),
-        at_on_demand_prices=Decimal("1.59"),
+        exact=bill.Totals(
+            replica_hours=Decimal(3),
+            paid=Decimal("1.007"),
+            at_on_demand_prices=Decimal("1.59"),
+        ),
         unused=(
             bill.Unused(pool="l4-reserved", slot_hours=Decimal("0.5"), worth=Decimal("0.225")),
         ),
     )
+    assert made.total == made.exact
     assert made.saving == Decimal("0.583")
     assert made.paid_by("chat") == Decimal("0.817")
 
@@ -116,34 +120,25 @@ def test_the_saving_is_negative_where_on_demand_is_the_cheapest() -> None:
     assert made.saving == Decimal("-0.20")
 
 
-def test_thirds_are_shown_so_that_they_still_add_up() -> None:
-    # Three services for 1/3 of a second each: 0.000092592... h each, 0.000277777... in all.
-    thirds = [life(name, "cpu", 0, 1 / 3) for name in ("first", "second", "third")]
+def test_the_total_is_the_sum_of_the_lines_that_are_shown() -> None:
+    # Three services for 5.4 ms each: 0.0000015 h, half-way, rounded to the even 0.000002.
+    lives = [life(name, "cpu", 0, 0.0054) for name in ("first", "second", "third")]
 
-    made = bill.bill(thirds, PRICES, since=START, until=after(10))
+    made = bill.bill(lives, PRICES, since=START, until=after(10))
 
-    assert [line.replica_hours for line in made.lines] == [
-        Decimal("0.000093"),
-        Decimal("0.000093"),
-        Decimal("0.000092"),
-    ]
-    assert made.replica_hours == Decimal("0.000278")
+    assert [line.replica_hours for line in made.lines] == [Decimal("0.000002")] * 3
+    assert made.total.replica_hours == Decimal("0.000006")
+    assert made.exact.replica_hours == Decimal("0.0000045")
     assert bill.disagreements(made) == ()
 
 
 def test_lines_that_do_not_add_up_are_named() -> None:
     made = bill.bill([life("chat", "l4-spot", 0, 3600)], PRICES, since=START, until=after(3600))
-    wrong = bill.Bill(
-        since=made.since,
-        until=made.until,
-        lines=made.lines,
-        replica_hours=made.replica_hours,
-        paid=Decimal("0.285"),
-        at_on_demand_prices=made.at_on_demand_prices,
-        unused=(),
-    )
+    counted = dataclasses.replace(made.exact, paid=Decimal("0.285"))
 
-    assert bill.disagreements(wrong) == ("paid: the lines sum to 0.284, the total is 0.285",)
+    assert bill.disagreements(dataclasses.replace(made, exact=counted)) == (
+        "paid: the lines sum to 0.284000, counted without them it is 0.285000",
+    )
 
 
 def test_a_replica_without_a_price_is_an_error_and_not_free() -> None:

@@ -71,7 +71,7 @@ def test_the_receipt_shows_the_bill_the_clients_and_the_checks() -> None:
         "             0.071357",
         "",
         "Checks",
-        "  ok  the lines add up to the totals",
+        "  ok  the lines add up to the total, and that is what the lifetimes of all pods come to",
         "  ok  status.spend of chat is $0.142500, the pods' lifetimes up to then give $0.142000"
         " (0.35% apart)",
     ]
