@@ -7,7 +7,7 @@ notice, and write down why.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -74,12 +74,13 @@ def step(observation: Observation, policy: Policy, state: PlannerState) -> Step:
         refused_pools=refused,
     )
     known = profiles.effective(observation, state.learned_profiles)
-    beliefs = {w.id: assess(w, observation, policy, state, known) for w in observation.workloads}
+    own = _by_workload(observation)
+    beliefs = {w.id: assess(w, own[w.id], policy, state, known) for w in observation.workloads}
     per_budget = limits.cluster_limits(observation, policy, state)
     supply = _supply(observation, beliefs, per_budget)
     outcomes: dict[WorkloadId, _Outcome] = {}
     for workload in sorted(observation.workloads, key=lambda w: (-w.priority, w.id)):
-        outcome = _decide(workload, beliefs[workload.id], observation, policy, state, supply)
+        outcome = _decide(workload, beliefs[workload.id], own[workload.id], policy, state, supply)
         outcomes[workload.id] = outcome
         taken = {} if beliefs[workload.id].stands else outcome.mix
         supply = supply.minus(
@@ -110,6 +111,26 @@ def changes(observation: Observation, plan: Plan) -> tuple[Change, ...]:
             found, key=lambda c: (c.to_replicas < c.from_replicas, c.workload, c.variant, c.pool)
         )
     )
+
+
+def _by_workload(observation: Observation) -> dict[WorkloadId, Observation]:
+    """What concerns each workload alone, so that many of them are not each looked for among all."""
+    replicas, targets, readings = defaultdict(list), defaultdict(list), defaultdict(list)
+    for replica in observation.replicas:
+        replicas[replica.workload].append(replica)
+    for target in observation.targets:
+        targets[target.workload].append(target)
+    for reading in observation.readings:
+        readings[reading.workload].append(reading)
+    return {
+        w.id: replace(
+            observation,
+            replicas=tuple(replicas[w.id]),
+            targets=tuple(targets[w.id]),
+            readings=tuple(readings[w.id]),
+        )
+        for w in observation.workloads
+    }
 
 
 def _supply(

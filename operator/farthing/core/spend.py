@@ -9,6 +9,7 @@ Worked number: one replica of 2 slots at 0.30 per slot-hour for 90 s costs 0.30 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from farthing.core.domain import (
     Pool,
     PoolName,
     Replica,
+    VariantName,
     Workload,
     WorkloadId,
 )
@@ -56,15 +58,14 @@ class Charge:
 def account(observation: Observation, state: PlannerState) -> PlannerState:
     """Charges everything up to `observation.at` and counts what was answered; returns the new state."""
     charges = tuple(_charges(observation, state))
+    slots = _slots(observation)
     answered, totals = _answered(observation, state)
     return replace(
         state,
         workload_spends=_workload_spends(observation, charges, answered, state),
         budget_spends=_budget_spends(observation, charges, state),
         running=tuple(
-            RunningReplica(
-                name=r.name, workload=r.workload, pool=r.pool, slots=_slots_of(observation, r)
-            )
+            RunningReplica(name=r.name, workload=r.workload, pool=r.pool, slots=_slots_of(slots, r))
             for r in sorted(observation.replicas, key=lambda r: (r.workload, r.name))
             if r.started_at is not None
         ),
@@ -84,9 +85,13 @@ def _workload_spends(
     a full budget.
     """
     here = {workload.id for workload in observation.workloads}
+    own: dict[WorkloadId, list[Charge]] = defaultdict(list)
+    for charge in charges:
+        own[charge.workload].append(charge)
+    before = {s.workload: s for s in state.workload_spends}
     found = [
-        _charge_workload(workload, observation.at, charges, answered.get(workload.id, 0.0), state)
-        for workload in observation.workloads
+        _charge_workload(w, observation.at, own[w.id], answered.get(w.id, 0.0), before.get(w.id))
+        for w in observation.workloads
     ]
     found += [
         s
@@ -110,6 +115,7 @@ def cost_per_hour(slots: int, pool: Pool, replicas: int) -> Decimal:
 
 def _charges(observation: Observation, state: PlannerState) -> Iterable[Charge]:
     pools = {pool.name: pool for pool in observation.pools}
+    slots = _slots(observation)
     for replica in observation.replicas:
         pool = pools.get(replica.pool)
         if replica.started_at is None or pool is None or pool.price_per_slot_hour is None:
@@ -118,7 +124,7 @@ def _charges(observation: Observation, state: PlannerState) -> Iterable[Charge]:
             workload=replica.workload,
             pool=pool.name,
             capacity_type=pool.capacity_type,
-            price_per_hour=pool.price_per_slot_hour * _slots_of(observation, replica),
+            price_per_hour=pool.price_per_slot_hour * _slots_of(slots, replica),
             start=replica.started_at,
             end=observation.at,
         )
@@ -141,12 +147,13 @@ def _charges(observation: Observation, state: PlannerState) -> Iterable[Charge]:
         )
 
 
-def _slots_of(observation: Observation, replica: Replica) -> int:
+def _slots(observation: Observation) -> Mapping[tuple[WorkloadId, VariantName], int]:
+    return {(w.id, v.name): v.slots for w in observation.workloads for v in w.variants}
+
+
+def _slots_of(slots: Mapping[tuple[WorkloadId, VariantName], int], replica: Replica) -> int:
     """Slots of a replica; one where its workload or variant is no longer declared."""
-    for workload in observation.workloads:
-        if workload.id == replica.workload:
-            return next((v.slots for v in workload.variants if v.name == replica.variant), 1)
-    return 1
+    return slots.get((replica.workload, replica.variant), 1)
 
 
 def _answered(
@@ -169,12 +176,11 @@ def _answered(
 def _charge_workload(
     workload: Workload,
     at: datetime,
-    charges: tuple[Charge, ...],
+    charges: Iterable[Charge],
     answered: float,
-    state: PlannerState,
+    previous: WorkloadSpend | None,
 ) -> WorkloadSpend:
     period_start, _ = period_bounds(at, workload.budget.period)
-    previous = next((s for s in state.workload_spends if s.workload == workload.id), None)
     if (
         previous is None
         or previous.period_start != period_start
@@ -189,7 +195,7 @@ def _charge_workload(
         )
     entries = {entry.pool: entry for entry in previous.by_pool}
     for charge in charges:
-        if charge.workload != workload.id or (amount := charge.after(previous.charged_until)) == 0:
+        if (amount := charge.after(previous.charged_until)) == 0:
             continue
         entry = entries.get(
             charge.pool, PoolSpend(pool=charge.pool, capacity_type=charge.capacity_type)
