@@ -17,6 +17,8 @@ from farthing.kube.instruments import Instruments
 
 _STUCK_S = 60.0
 _RECENT_S = 15.0
+# Bookmarks come every minute, and a dead watch is opened anew after 70 s of silence.
+_SILENT_S = 180.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class Health:
     """What the probes are answered from."""
 
     is_synced: Callable[[], bool]
+    silence_s: Callable[[], float]
+    """How long the most silent watch has given no sign of life."""
     is_lease_known: Callable[[], bool]
     is_leading: Callable[[], bool]
     last_beat_at: float = field(default_factory=time.monotonic)
@@ -46,6 +50,8 @@ class Health:
         """None while ready, else what is missing."""
         if not self.is_synced():
             return "the cluster is not mirrored yet"
+        if self.silence_s() > _SILENT_S:
+            return f"a watch has been silent for {self.silence_s():.0f} s"
         if not self.is_lease_known():
             return "the lease was not read yet"
         if self.is_leading():

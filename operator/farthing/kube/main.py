@@ -153,6 +153,7 @@ async def _run(settings: Settings) -> int:
             instruments=Instruments(settings.currency),
             health=probes.Health(
                 is_synced=lambda: cluster.is_synced,
+                silence_s=lambda: cluster.silence_s,
                 is_lease_known=lambda: lease.known,
                 is_leading=lambda: lease.is_held,
             ),

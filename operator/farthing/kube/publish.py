@@ -19,6 +19,7 @@ from farthing.kube.store import Entry, Store
 from farthing.kube.throttle import Backoff, TokenBucket
 
 _LONGEST_NOTE = 1024
+_LOOK_EVERY_S = 10.0
 _WARNINGS = frozenset(
     {
         ReasonCode.SERVICE_BUDGET,
@@ -51,10 +52,12 @@ class Publisher:
         self._backoff = Backoff()
         self._written_at: dict[str, float] = {}
         self._announced: dict[str, str] = {}
+        self._outlines: dict[str, tuple[object, str, float]] = {}
 
     async def publish(self, tick: Tick, nodes: Iterable[Json]) -> None:
         """Write the statuses and events of one tick."""
         seen = tuple(nodes)
+        self._forget_deleted()
         for kind in ("InferenceService", "CapacityPool", "ClusterBudget"):
             for entry in self._store.entries(kind):
                 now = self._status(entry, tick, seen)
@@ -64,6 +67,13 @@ class Publisher:
             if isinstance(entry.resource, api.InferenceService):
                 await self._announce(entry.document, entry.resource, tick)
 
+    def _forget_deleted(self) -> None:
+        kinds = ("InferenceService", "CapacityPool", "ClusterBudget")
+        there = {f"{kind} {entry.key}" for kind in kinds for entry in self._store.entries(kind)}
+        for memory in (self._written_at, self._outlines, self._announced):
+            for key in [key for key in memory if key not in there]:
+                del memory[key]
+
     def _status(self, entry: Entry, tick: Tick, nodes: tuple[Json, ...]) -> Json | None:
         before, resource = documents.part(entry.document, "status"), entry.resource
         if documents.part(entry.document, "metadata").get("deletionTimestamp"):
@@ -71,6 +81,8 @@ class Publisher:
         if entry.problem is not None:
             return status.invalid(entry.document, entry.problem, tick.observation.at)
         if isinstance(resource, api.InferenceService):
+            if self._is_told(resource, tick):
+                return None
             return status.of_service(resource, before, tick)
         if isinstance(resource, api.CapacityPool):
             ready = capacity_seen.ready_slots(resource, nodes)
@@ -79,14 +91,27 @@ class Publisher:
             return budget_status.of_budget(resource, before, tick)
         return None
 
+    def _is_told(self, service: api.InferenceService, tick: Tick) -> bool:
+        """Whether only figures can have changed since the last look, and they may wait."""
+        metadata, now_s = service.metadata, time.monotonic()
+        key = f"InferenceService {metadata.namespace}/{metadata.name}"
+        version = metadata.resource_version or ""
+        outline = status.outline(service, tick)
+        told, at_version, looked_at = self._outlines.get(key, (None, "", 0.0))
+        if told == outline and at_version == version and now_s - looked_at < _LOOK_EVERY_S:
+            return True
+        self._outlines[key] = (outline, version, now_s)
+        return False
+
     async def _write(self, entry: Entry, now: Json) -> None:
         document = entry.document
         key = f"{document['kind']} {documents.key(document)}"
         before = documents.part(document, "status")
         since_s = time.monotonic() - self._written_at.get(key, float("-inf"))
-        if not status.worth_writing(before, now, since_s) or not self._backoff.allows(key):
+        if not status.worth_writing(before, now, since_s):
             return
-        if not self._may_write() or not self._bucket.take():
+        if not self._backoff.allows(key) or not self._may_write() or not self._bucket.take():
+            self._outlines.pop(key, None)  # not told yet: look again at the next tick
             return
         path = f"{_path(document)}/status"
         metadata = document["metadata"]
@@ -104,6 +129,7 @@ class Publisher:
                 _log.warning("status of %s: %s", key, error)
             self._instruments.applied(document["kind"], "refused")
             self._backoff.failed(key)
+            self._outlines.pop(key, None)
             return
         self._instruments.applied(document["kind"], "done")
         self._backoff.succeeded(key)
@@ -116,12 +142,13 @@ class Publisher:
         decision = tick.decisions.get(owner)
         if decision is None:
             return
-        last = self._announced.get(key)
+        told = f"InferenceService {key}"
+        last = self._announced.get(told)
         if last is None and service.status.decision is not None:
             last = service.status.decision.id if self._is_restored(decision, tick) else None
         if last == decision.id or not self._may_write() or not self._bucket.take():
             return
-        self._announced[key] = decision.id
+        self._announced[told] = decision.id
         _log.info(
             "decision",
             extra={

@@ -113,6 +113,21 @@ def of_service(service: api.InferenceService, before: Json, tick: Tick) -> Json:
     return status.to_document()
 
 
+def outline(service: api.InferenceService, tick: Tick) -> object:
+    """What of a status has to be told at once, found at a tenth of the cost of the status itself."""
+    owner = translate.workload_id(service)
+    seen, decision = _seen(owner, tick), tick.decisions.get(owner)
+    spend = tick.spends.get(owner)
+    return (
+        tuple((one.type, one.holds, one.reason) for one in conditions.of_service(seen)),
+        None if decision is None else decision.id,
+        tick.targets.get(owner),
+        Counter((r.variant, r.pool, r.phase) for r in seen.replicas),
+        tuple((p.variant, p.hardware, p.provenance) for p in tick.profiles.get(owner, ())),
+        None if spend is None else spend.period_start,
+    )
+
+
 def of_pool(pool: api.CapacityPool, before: Json, tick: Tick, ready_slots: int) -> Json:
     """The status of a CapacityPool; `ready_slots` are those of its nodes that are ready."""
     name = pool.metadata.name

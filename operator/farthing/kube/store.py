@@ -33,6 +33,10 @@ class Entry:
     resource: Decoded | None
     problem: str | None
 
+    @property
+    def key(self) -> str:
+        return documents.key(self.document)
+
 
 class Store:
     """All objects by kind and `namespace/name`. Used from one thread only."""
