@@ -140,8 +140,8 @@ BEFORE = {
         ({"costPerHour": "1.06"}, 29.0, False),
         ({"costPerHour": "1.06"}, 30.0, True),
         ({"queueLength": "0"}, 30.0, True),
-        ({"spend": BEFORE["spend"] | {"amount": "1.11"}}, 1e9, False),
-        ({"spend": BEFORE["spend"] | {"amount": "1.13"}}, 30.0, True),
+        ({"spend": BEFORE["spend"] | {"amount": "1.05"}}, 1e9, False),
+        ({"spend": BEFORE["spend"] | {"amount": "1.06"}}, 30.0, True),
     ],
 )
 def test_a_status_is_written_when_somebody_may_wait_for_it(

@@ -36,8 +36,6 @@ from farthing.kube.documents import Json
 
 _FIGURES_EVERY_S = 30.0
 _MOVED_FRACTION = Decimal("0.05")
-# Money grows all the time; it is worth a write when a hundredth of the budget went by.
-_SPENT_FRACTION = Decimal("0.01")
 _FIGURES = ("costPerHour", "costPerThousandRequests", "latencyMilliseconds", "queueLength")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_TOKEN = 63
@@ -186,10 +184,8 @@ def worth_writing(before: Json, now: Json, since_last_write_s: float) -> bool:
     if any(_moved(before.get(name), now.get(name), _MOVED_FRACTION) for name in _FIGURES):
         return True
     old, new = documents.part(before, "spend"), documents.part(now, "spend")
-    step = (_number(new.get("budget")) or Decimal(0)) * _SPENT_FRACTION
     return any(
-        _distance(old.get(name), new.get(name), unknown=step + 1) > step
-        for name in ("amount", "forecast")
+        _moved(old.get(name), new.get(name), _MOVED_FRACTION) for name in ("amount", "forecast")
     )
 
 
