@@ -15,6 +15,7 @@ def test_without_any_setting_the_operator_listens_on_loopback_in_its_own_namespa
         namespace="farthing-system",
         currency="USD",
         prometheus_url=None,
+        identity=None,
     )
 
 

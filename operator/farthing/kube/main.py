@@ -36,6 +36,7 @@ _log = logging.getLogger("farthing.kube.main")
 _BEAT_S = 0.5
 _ENVIRONMENT = """\
 environment:
+  FARTHING_POD_NAME        who holds the Lease (default: the host's name and a random part)
   FARTHING_POD_NAMESPACE   namespace of the operator's own Lease (default farthing-system)
   FARTHING_CURRENCY        the one currency of all prices and budgets (default USD)
   FARTHING_PROMETHEUS_URL  a Prometheus that is asked where replicas do not answer (optional)
@@ -55,6 +56,8 @@ class Settings:
     namespace: str
     currency: str
     prometheus_url: str | None
+    identity: str | None
+    """The pod's name: a container that starts anew in it is the same holder of the lease."""
 
 
 def main() -> None:
@@ -93,6 +96,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         level=given.log_level,
         namespace=namespace,
         currency=currency,
+        identity=environment.get("FARTHING_POD_NAME") or None,
         prometheus_url=_checked_url(environment.get("FARTHING_PROMETHEUS_URL") or None),
     )
 
@@ -145,7 +149,8 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Connection() as connection:
-        lease, cluster = Lease(connection, settings.namespace), Cluster(connection)
+        lease = Lease(connection, settings.namespace, identity=settings.identity)
+        cluster = Cluster(connection)
         parts = _Parts(
             connection=connection,
             cluster=cluster,
