@@ -87,7 +87,9 @@ def response_times(
     taken = np.minimum(states, largest)
     batch_s = server.base_s + server.per_item_s * taken * group
     width = len(states) + min(largest, len(states))
-    counts = _count_probabilities(rate_rps * batch_s, dispersion, width, group)
+    # All full batches take the same time: their counts are worked out once.
+    means = rate_rps * batch_s[:largest]
+    counts = _count_probabilities(means, dispersion, width, group)[taken - 1]
     clump = _clump_probabilities(dispersion if group == 1 else 1.0, len(states))
     stationary = _stationary(states, taken, counts, clump)
     if stationary[-max(1, len(states) // 10) :].sum() > 1e-3:
@@ -191,7 +193,7 @@ def _stationary(
         else:
             reach = min(size - left + 1, counts.shape[1])
             transition[row, left - 1 : left - 1 + reach] = counts[row, :reach]
-        transition[row, -1] += max(0.0, 1.0 - transition[row].sum())
+    transition[:, -1] += np.clip(1.0 - transition.sum(axis=1), 0.0, None)
     equations = np.vstack([(transition.T - np.eye(size))[:-1], np.ones(size)])
     right = np.zeros(size)
     right[-1] = 1.0
