@@ -142,7 +142,7 @@ class Live:
 
     def url(self, namespace: str, name: str) -> str:
         front = self.plane.get("service", name, "-n", namespace)["spec"]
-        return load.infer_url(front["clusterIP"], "brisk")
+        return load.infer_url(front["clusterIP"], name)
 
     def operator_pid(self) -> int:
         """The process that stands for the operator's container."""
