@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import certifi
-from tests.images import base, layers, machine, operator_image, serving_images, storage
+from tests.images import base, layers, leftovers, machine, operator_image, serving_images
 from tests.images.errors import ImageError
 from tests.images.storage import Storage
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with locks.locked(paths.cache_directory() / "images.lock", on_wait=_waiting):
             if chosen.remove:
-                shutil.rmtree(folder, ignore_errors=True)
+                Storage(folder).remove()
                 return 0
             machine.prepare()
             _test(Storage(folder), chosen.names or tuple(SUBJECTS))
@@ -107,16 +107,14 @@ def _test(images: Storage, names: Sequence[str]) -> None:
 @contextlib.contextmanager
 def _clean(images: Storage) -> Iterator[None]:
     """Nothing of an earlier run that was killed before, nothing of this one after."""
-    images.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    had_cache = storage.has_blob_cache()
-    images.clear()
-    images.runtime_folder.mkdir()
+    had_cache = leftovers.has_blob_cache()
     try:
+        images.prepare()
         yield
     finally:
         images.clear()
         if not had_cache:
-            storage.remove_blob_cache()
+            leftovers.remove_blob_cache()
 
 
 def _test_one(images: Storage, subject: Subject) -> dict[str, str]:
@@ -141,7 +139,7 @@ def _test_one(images: Storage, subject: Subject) -> dict[str, str]:
 
 
 def _build(images: Storage, subject: Subject, configuration: machine.Configuration) -> None:
-    with tempfile.TemporaryDirectory(dir=images.runtime_folder) as folder:
+    with tempfile.TemporaryDirectory(dir=images.temporary) as folder:
         arguments = [
             *configuration.mounts(pathlib.Path(folder)),
             *("--file", str(_ROOT / subject.dockerfile), "--tag", subject.reference),

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.images import commands
+from tests.images import commands, leftovers
 from tests.images.errors import ImageError
 
-from farthing_local import progress
+from farthing_local import paths, progress
 
 # Debian 12's crun refuses machines with hybrid cgroups; runc does not.
 _RUNTIME = ("--runtime", "runc", "--cgroup-manager=cgroupfs", "--events-backend=none")
-# Where buildah, as root, notes which layer has which digest, whatever its storage is.
-_BLOB_CACHE = pathlib.Path("/var/lib/containers/cache")
 _ROOM_BYTES = 2 * 1024**3
 
 
@@ -30,8 +30,15 @@ class Storage:
     folder: pathlib.Path
 
     @property
+    def temporary(self) -> pathlib.Path:
+        """For what is large and in the making."""
+        return self.folder / "temporary"
+
+    @property
     def runtime_folder(self) -> pathlib.Path:
-        return self.folder / "run"
+        """What is true while containers run; not in the cache, since podman allows it 50 characters."""
+        name = hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
+        return pathlib.Path("/run", f"farthing-images-{name}")
 
     @property
     def _places(self) -> list[str]:
@@ -61,7 +68,7 @@ class Storage:
 
     def _environment(self) -> dict[str, str]:
         # Layers are written whole before they are stored; a small /var/tmp would not hold them.
-        return {**os.environ, "TMPDIR": str(self.runtime_folder)}
+        return {**os.environ, "TMPDIR": str(self.temporary)}
 
     def build(self, title: str, arguments: Sequence[str], context: pathlib.Path) -> None:
         """`buildah bud` without privileges to nest containers, and with its layers kept for the next time."""
@@ -93,6 +100,9 @@ class Storage:
             check=False,
             env=self._environment(),
         )
+        # As long as anybody could read on, tar would wait for that.
+        if archive.stdout is not None:
+            archive.stdout.close()
         if archive.wait() or result.returncode:
             said = commands.last_line(result.stderr)
             raise ImageError(
@@ -113,25 +123,36 @@ class Storage:
         upper_first = [places["UpperDir"], *(lower.split(":") if lower else [])]
         return [pathlib.Path(place) for place in reversed(upper_first)]
 
+    def prepare(self) -> None:
+        """Make its folders, and clear what a run left that was killed."""
+        if not re.fullmatch(r"[A-Za-z0-9/._+@~-]+", str(self.folder)):
+            raise ImageError(
+                f"{self.folder} is no place for images: debootstrap and mounts take only letters,"
+                " digits and / . _ + @ ~ - in a path.",
+                next_step=f"Set {paths.CACHE_VARIABLE} to another folder.",
+            )
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.clear()
+        self.runtime_folder.mkdir(mode=0o700)
+        self.temporary.mkdir()
+
     def clear(self) -> None:
         """End and remove every container, and what is known only while the machine is up; images stay."""
         if self.runtime_folder.is_dir():
+            self.temporary.mkdir(exist_ok=True)
             self.podman("rm", "--all", "--force", "--time", "0", check=False)
             # What a build that was interrupted works on is no container of podman's.
             subprocess.run(
                 ["buildah", *self._places, "rm", "--all"], capture_output=True, check=False
             )
             self.podman("image", "prune", "--force", check=False)
-            shutil.rmtree(self.runtime_folder, ignore_errors=True)
+            leftovers.await_processes(str(self.runtime_folder))
+        leftovers.unmount(self.runtime_folder)
+        leftovers.unmount(self.folder)
+        shutil.rmtree(self.runtime_folder, ignore_errors=True)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
-
-def remove_blob_cache() -> None:
-    """Remove the one file that is written outside of the storage."""
-    shutil.rmtree(_BLOB_CACHE, ignore_errors=True)
-    if _BLOB_CACHE.parent.is_dir() and not any(_BLOB_CACHE.parent.iterdir()):
-        _BLOB_CACHE.parent.rmdir()
-
-
-def has_blob_cache() -> bool:
-    """Whether that file is there, so that one of somebody else is left alone."""
-    return _BLOB_CACHE.exists()
+    def remove(self) -> None:
+        """Remove the images as well."""
+        self.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)
