@@ -50,7 +50,7 @@ def test_without_metrics_nothing_moves_it_is_said_and_ends_by_itself(
     # Two that the load does not need: without the gap one would be given up, with it none is.
     live.plane.apply(service(shop, "brisk", runtimeRef={"name": "gated"}))
     until(lambda: holds("True"), 60)
-    with traffic(live.url(shop, "brisk"), steady(4, 60)) as light:
+    with traffic(live.url(shop, "brisk"), steady(4, 40)) as light:
         with gate.shut():
             shut_at = time.time()
             until(lambda: holds("False"))
