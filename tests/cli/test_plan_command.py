@@ -110,8 +110,8 @@ GOLDEN = [
     "Because        3 replicas for 207.3 requests/s (200.0 now, 0 queued), 75 requests/s each"
     " within the SLO",
     "OPTION          P99 MS  USD/H  RESULT",
-    "l4-spot 3          250  0.852  CHOSEN: cheapest mix that meets the SLO within the limits",
-    "l4-on-demand 3     250   2.10  rejected: 1.248 per hour dearer",
+    "l4-spot 3        195.8  0.852  CHOSEN: cheapest mix that meets the SLO within the limits",
+    "l4-on-demand 3   195.8   2.10  rejected: 1.248 per hour dearer",
     "Bound by       Demand",
     "Budget         USD 0.00 spent of 30.00 per Day (0%), forecast 20.448 (68%)",
     "Reverses when  adds one above 225.1 requests/s; removes one below 150.0 requests/s",

@@ -243,3 +243,28 @@ def test_a_workload_without_any_pool_names_that() -> None:
     assert step.plan.targets == ()
     assert step.plan.decisions[0].reason is ReasonCode.NO_POOL
     assert RESERVED not in step.plan.decisions[0].chosen
+
+
+CPU = PoolName("cpu")
+
+
+def test_a_cheap_pool_where_the_model_was_never_measured_waits_until_the_known_ones_are_full() -> (
+    None
+):
+    # Half the slowest known rate is assumed of the CPUs; 200 requests/s would then be cheaper with them.
+    cpus = pool(name=CPU, capacity_type=CapacityType.ON_DEMAND, hardware="cpu", price="0.01")
+    one = workload(pools=(CPU, ON_DEMAND))
+    known = decide(
+        observation(workloads=(one,), pools=(cpus, on_demand()), **load(200, on_demand=1))
+    )
+    assert known.plan.targets == targets(on_demand=3)
+    assert [o.reason for o in known.plan.decisions[0].options if o.plan.startswith("cpu")] == [
+        ReasonCode.UNPROFILED
+    ]
+    full = decide(
+        observation(
+            workloads=(one,), pools=(cpus, on_demand(maximum_slots=1)), **load(200, on_demand=1)
+        )
+    )
+    # The replica that runs stays until the others are ready.
+    assert [t.pool for t in full.plan.targets if t.replicas] == [CPU, ON_DEMAND]

@@ -76,7 +76,27 @@ def allocate(
     supply: Supply,
     money: Limit | None,
 ) -> Allocation:
-    """The cheapest feasible mix for `sizing_rps` requests per second; best effort where none is feasible."""
+    """The cheapest feasible mix for `sizing_rps` requests per second; best effort where none is feasible.
+
+    Places where the workload was never measured come in only when the known ones have no room: a cheap pool that turns
+    out to be slow would slow every request of the service.
+    """
+    known = tuple(c for c in candidates if not c.assumed)
+    if known and len(known) < len(candidates):
+        found = _allocate(workload, known, running, sizing_rps, supply, money)
+        if found.binding is not ReasonCode.CAPACITY:
+            return found
+    return _allocate(workload, candidates, running, sizing_rps, supply, money)
+
+
+def _allocate(
+    workload: Workload,
+    candidates: tuple[Candidate, ...],
+    running: Mix,
+    sizing_rps: float,
+    supply: Supply,
+    money: Limit | None,
+) -> Allocation:
     limited = _best(
         workload, candidates, running, sizing_rps, Room(slots=supply.slots, money=money)
     )

@@ -44,6 +44,8 @@ class Candidate:
     server: BatchServer | None = None
     dispersion: float = 1.0
     factor: float = 1.0
+    assumed: bool = False
+    """The rate is a guess from other places: used only where those do not suffice."""
     most: int | None = None
     """Replicas that may stay where nothing new is placed; None where there is no such limit."""
 
@@ -182,6 +184,7 @@ def _candidate(
         effective_per_hour=price,
         keep_per_hour=keep,
         new_per_hour=keep + waste * estimate.startup_s / policy.expected_life_s,
+        assumed=estimate.rate_rps is None and fallback_rps is not None,
         server=estimate.server,
         dispersion=estimate.dispersion,
         factor=estimate.factor,

@@ -289,6 +289,7 @@ class ReasonCode(StrEnum):
     RETAINED = "RetainedUntilRestartIsDearer"
     QUEUE = "QueueAboveTarget"
     INTERRUPTED = "Interrupted"
+    UNPROFILED = "ProfileUnknown"
     NO_POOL = "NoPoolSelected"
     COST_PER_REQUEST = "CostPerThousandRequests"
     DEMAND = "Demand"

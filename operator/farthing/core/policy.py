@@ -21,8 +21,6 @@ class Policy:
     """Standard deviations of the arrival count that are held above the forecast (1.64: one-sided 95 %)."""
     minimum_retention_s: float = 60.0
     """A lower target must persist at least this long before a replica leaves."""
-    probe_utilization_fraction: float = 0.7
-    """Without a profile, replicas are added when the busiest reading passes this share of the SLO or queue target."""
     correction_limits: tuple[float, float] = (0.5, 1.25)
     """The measured correction of a modelled rate stays inside these factors."""
     expected_life_s: float = 3600.0

@@ -197,6 +197,15 @@ def _single_pool(
     count = max(workload.min_replicas, ceil(demand.sizing_rps / candidate.rate_rps - 1e-9))
     if {candidate.key: count} == {key: n for key, n in chosen.items() if n}:
         return None
+    if candidate.assumed and not chosen.get(candidate.key):
+        return Option(
+            plan=plan_text({candidate.key: count}, named=len(workload.variants) > 1),
+            cost_per_hour=candidate.effective_per_hour * count,
+            latency_s=None,
+            chosen=False,
+            reason=ReasonCode.UNPROFILED,
+            message="never measured there: used only when the measured places have no room",
+        )
     cost = candidate.effective_per_hour * count
     limit = candidate.pool.slot_limit
     if limit is not None and count * candidate.slots > limit:
@@ -252,7 +261,7 @@ def _message(
         )
         return f"held at {total}: {because}"
     text = (
-        f"{total} replicas for {demand.sizing_rps:.1f} requests/s "
+        f"{total} replica{'' if total == 1 else 's'} for {demand.sizing_rps:.1f} requests/s "
         f"({demand.rate_rps:.1f} now, {demand.queued:.0f} queued)"
     )
     rates = sorted(
