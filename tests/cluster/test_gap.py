@@ -47,7 +47,6 @@ def test_without_metrics_nothing_moves_it_is_said_and_ends_by_itself(
         condition = live.condition(shop, "brisk", "MetricsAvailable")
         return bool(listen() and condition.get("status") == status)
 
-    # Two that the load does not need: without the gap one would be given up, with it none is.
     live.plane.apply(service(shop, "brisk", runtimeRef={"name": "gated"}))
     until(lambda: holds("True"), 60)
     with traffic(live.url(shop, "brisk"), steady(4, 40)) as light:

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from benchmarks.demo.load import Outcome
-from tests.cluster.live import Live, service, traffic, until
+from tests.cluster.live import (
+    BASE_MS,
+    PER_ITEM_MS,
+    Live,
+    service,
+    traffic,
+    unmeasured_runtime,
+    until,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(180)]
 MODEL = "image:///models/never-measured"
 SLO_MS = 1000
-BASE_MS, PER_ITEM_MS, LARGEST_BATCH = 40.0, 40.0, 32
 FIRST_RPS, LAST_RPS, RISE_S = 6.0, 34.0, 40.0
 
 
 @pytest.fixture
 def unmeasured(live: Live) -> str:
-    """A runtime as fast as its arguments say, which the operator does not read."""
-    emulated = live.plane.get("inferenceruntime", "emulated")
-    sizes = (1, LARGEST_BATCH)
-    speed = {
-        "maximumBatchSize": LARGEST_BATCH,
-        "batches": [
-            {"size": size, "milliseconds": str(BASE_MS + PER_ITEM_MS * size)} for size in sizes
-        ],
-    }
-    arguments = [*emulated["spec"]["args"], "--profile", json.dumps(speed)]
-    live.plane.apply(
-        {
-            "apiVersion": emulated["apiVersion"],
-            "kind": "InferenceRuntime",
-            "metadata": {"name": "unmeasured"},
-            "spec": emulated["spec"] | {"args": arguments},
-        }
-    )
+    live.plane.apply(unmeasured_runtime(live))
     return "unmeasured"
 
 
