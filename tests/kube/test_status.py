@@ -140,8 +140,10 @@ BEFORE = {
         ({"costPerHour": "1.06"}, 29.0, False),
         ({"costPerHour": "1.06"}, 30.0, True),
         ({"queueLength": "0"}, 30.0, True),
-        ({"spend": BEFORE["spend"] | {"amount": "1.05"}}, 1e9, False),
-        ({"spend": BEFORE["spend"] | {"amount": "1.06"}}, 30.0, True),
+        ({"spend": BEFORE["spend"] | {"amount": "1.12"}}, 1e9, False),
+        # More than a hundredth of the budget of 12.00.
+        ({"spend": BEFORE["spend"] | {"amount": "1.13"}}, 30.0, True),
+        ({"spend": BEFORE["spend"] | {"amount": "1.13"}}, 29.0, False),
     ],
 )
 def test_a_status_is_written_when_somebody_may_wait_for_it(

@@ -36,6 +36,7 @@ from farthing.kube.documents import Json
 
 _FIGURES_EVERY_S = 30.0
 _MOVED_FRACTION = Decimal("0.05")
+_VISIBLE_FRACTION = Decimal("0.01")
 _FIGURES = ("costPerHour", "costPerThousandRequests", "latencyMilliseconds", "queueLength")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_TOKEN = 63
@@ -183,9 +184,19 @@ def worth_writing(before: Json, now: Json, since_last_write_s: float) -> bool:
         return False
     if any(_moved(before.get(name), now.get(name), _MOVED_FRACTION) for name in _FIGURES):
         return True
-    old, new = documents.part(before, "spend"), documents.part(now, "spend")
+    return _spend_moved(documents.part(before, "spend"), documents.part(now, "spend"))
+
+
+def _spend_moved(before: Json, now: Json) -> bool:
+    """Whether the spend moved by a visible share of its budget.
+
+    Measured against the budget and not against itself: spend grows every second, and what was spent at any later
+    instant follows from the amount written, the instant up to which it is charged, and the replicas that are there.
+    """
+    visible = (_number(now.get("budget")) or Decimal(0)) * _VISIBLE_FRACTION
     return any(
-        _moved(old.get(name), new.get(name), _MOVED_FRACTION) for name in ("amount", "forecast")
+        _distance(before.get(name), now.get(name), unknown=visible + 1) > visible
+        for name in ("amount", "forecast")
     )
 
 
