@@ -43,7 +43,9 @@ def provide(storage: Storage) -> None:
     wanted = hashlib.sha256(
         repr((_RECIPE_VERSION, _SUITE, _PACKAGES, _EMPTIED, PATH)).encode()
     ).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted and storage.exists(REFERENCE):
+    # Asked first: a storage that cannot be used is better known before a minute of work.
+    is_there = storage.exists(REFERENCE)
+    if is_there and stamp.is_file() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
     root = storage.folder / "base.partial"

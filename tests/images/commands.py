@@ -37,7 +37,7 @@ def run_shown(
             for line in process.stdout:
                 if stripped := line.strip():
                     tail.append(stripped)
-                    shown.show(stripped)
+                    shown.show(stripped[:100])
         finally:
             if process.poll() is None:
                 process.terminate()

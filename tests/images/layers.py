@@ -24,9 +24,11 @@ class Mark:
     content: bytes
 
 
-def marks(hosts: Iterable[str], certificates: Iterable[str]) -> list[Mark]:
-    """What to look for: host names, and of each certificate the line before its last (in its signature)."""
+def marks(hosts: Iterable[str], certificates: Iterable[str], settings: str) -> list[Mark]:
+    """What to look for: host names, pip's settings, and of each certificate a line of its signature."""
     found = [Mark(name=f"the host name {host}", content=host.encode()) for host in sorted(hosts)]
+    if settings:
+        found.append(Mark(name="this machine's settings of pip", content=settings.encode()))
     for body in certificates:
         lines = body.split("\n")
         line = lines[-2] if len(lines) > 1 else lines[0]

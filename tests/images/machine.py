@@ -62,17 +62,20 @@ class Configuration:
         known = {one for text in public for one in certificates(text)}
         return [one for one in certificates(self.bundle.read_text()) if one not in known]
 
+    def settings(self) -> str:
+        """What pip reads during a build; empty where this machine sets nothing."""
+        cert = {} if self.bundle is None else {"cert": BUNDLE_IN_IMAGE}
+        lines = [f"{key} = {value}\n" for key, value in {**self.pip, **cert}.items()]
+        return "".join(["[global]\n", *lines]) if lines else ""
+
     def mounts(self, folder: pathlib.Path) -> list[str]:
         """Flags that show it to a build and leave nothing behind; files for that go to `folder`."""
         flags = []
-        settings = dict(self.pip)
         if self.bundle is not None:
-            settings["cert"] = BUNDLE_IN_IMAGE
             flags += ["--volume", f"{self.bundle}:{BUNDLE_IN_IMAGE}:ro"]
-        if settings:
-            lines = "".join(f"{key} = {value}\n" for key, value in settings.items())
+        if text := self.settings():
             file = folder / "pip.conf"
-            file.write_text(f"[global]\n{lines}")
+            file.write_text(text)
             flags += ["--volume", f"{file}:{PIP_IN_IMAGE}:ro"]
         return flags
 

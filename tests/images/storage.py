@@ -20,6 +20,7 @@ from farthing_local import paths, progress
 
 # Debian 12's crun refuses machines with hybrid cgroups; runc does not.
 _RUNTIME = ("--runtime", "runc", "--cgroup-manager=cgroupfs", "--events-backend=none")
+_START_OVER = "Run python -m tests.images --remove, then try again."
 _ROOM_BYTES = 2 * 1024**3
 
 
@@ -58,7 +59,7 @@ class Storage:
             said = commands.last_line(result.stderr)
             raise ImageError(
                 f"podman {arguments[0]} failed: {said}.",
-                next_step=f"Remove {self.folder} and try again.",
+                next_step=_START_OVER,
             )
         return result
 
@@ -105,16 +106,20 @@ class Storage:
             archive.stdout.close()
         if archive.wait() or result.returncode:
             said = commands.last_line(result.stderr)
-            raise ImageError(
-                f"{reference} could not be imported: {said}.", next_step=self._advice()
-            )
+            raise ImageError(f"{reference} could not be imported: {said}.", next_step=_START_OVER)
 
     def inspect(self, reference: str) -> Any:
         """What the image's manifest, configuration and storage say."""
         return json.loads(self.podman("image", "inspect", reference).stdout)[0]
 
     def exists(self, reference: str) -> bool:
-        return self.podman("image", "exists", reference, check=False).returncode == 0
+        answer = self.podman("image", "exists", reference, check=False)
+        if answer.returncode > 1:
+            raise ImageError(
+                f"The storage of images cannot be used: {commands.last_line(answer.stderr)}.",
+                next_step=_START_OVER,
+            )
+        return answer.returncode == 0
 
     def layers(self, reference: str) -> list[pathlib.Path]:
         """The folders of an image's layers, the lowest first."""

@@ -9,7 +9,8 @@ from tests.images import layers, machine
 from tests.images.layers import Mark
 
 CERTIFICATE = "MIIBfirst\nMIDDLEline\nlast=="
-MARKS = layers.marks(["index.internal.test"], [CERTIFICATE])
+SETTINGS = "[global]\ntimeout = 60\n"
+MARKS = layers.marks(["index.internal.test"], [CERTIFICATE], SETTINGS)
 VARIABLES = {"PATH": "/usr/bin", "PYTHONPATH": "/app"}
 
 
@@ -37,6 +38,7 @@ def described(**config: object) -> dict[str, object]:
             "INDEX = 'https://index.internal.test/simple'",
             "/app/settings.py holds the host name index.internal.test",
         ),
+        ("app/a.ini", SETTINGS, "/app/a.ini holds this machine's settings of pip"),
         (
             "usr/share/bundle.pem",
             CERTIFICATE,
