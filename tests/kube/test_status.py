@@ -17,6 +17,7 @@ from farthing.core.state import PlannerState
 from farthing.kube import budget_status, capacity_seen, conditions, memory, status, translate
 from farthing.kube.desired import Problem
 from farthing.kube.status import Tick
+from farthing.kube.worth_writing import is_worth_writing
 
 RESOURCES = (
     objects.service(),
@@ -149,7 +150,7 @@ BEFORE = {
 def test_a_status_is_written_when_somebody_may_wait_for_it(
     change: Document, since_s: float, is_written: bool
 ) -> None:
-    assert status.worth_writing(BEFORE, BEFORE | change, since_s) is is_written
+    assert is_worth_writing(BEFORE, BEFORE | change, since_s) is is_written
 
 
 def test_a_pool_counts_what_is_used_and_what_its_ready_nodes_hold() -> None:

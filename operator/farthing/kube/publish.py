@@ -17,6 +17,7 @@ from farthing.kube.instruments import Instruments
 from farthing.kube.status import Tick
 from farthing.kube.store import Entry, Store
 from farthing.kube.throttle import Backoff, TokenBucket
+from farthing.kube.worth_writing import is_worth_writing
 
 _LONGEST_NOTE = 1024
 _LOOK_EVERY_S = 10.0
@@ -108,7 +109,7 @@ class Publisher:
         key = f"{document['kind']} {documents.key(document)}"
         before = documents.part(document, "status")
         since_s = time.monotonic() - self._written_at.get(key, float("-inf"))
-        if not status.worth_writing(before, now, since_s):
+        if not is_worth_writing(before, now, since_s):
             return
         if not self._backoff.allows(key) or not self._may_write() or not self._bucket.take():
             self._outlines.pop(key, None)  # not told yet: look again at the next tick
