@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test verify fmt lint types imports crds crds-check unit coverage images clean
+.PHONY: help setup demo test verify fmt lint types imports crds crds-check unit coverage images test-images clean
 
 PYTHON ?= python3
 VENV := .venv/bin
@@ -62,6 +62,11 @@ coverage: ## Branch coverage of the core
 
 images: ## Build the container images with whichever of docker, podman or buildah is there
 	@$(PYTHON) scripts/images.py
+
+test-images: ## Build the images and run them as real containers (root on Debian; IMAGES="operator emulated" for some)
+	@$(PYTHON) scripts/setup.py --only development
+	@$(VENV)/farthing local build
+	@$(VENV)/python -m tests.images $(IMAGES)
 
 clean: ## Stop the local cluster and remove the environments (caches outside the checkout stay)
 	@if [ -x $(VENV)/farthing ]; then $(VENV)/farthing local down; fi

@@ -20,7 +20,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -159,12 +158,19 @@ def quantile_at(
 def _count_probabilities(means: Array, dispersion: float, length: int, group: int) -> Array:
     """Row i: probabilities of 0 .. length-1 groups of arrivals; `means[i]` and its `dispersion` are in items."""
     edges = group * (np.arange(length) + 0.5) if group > 1 else np.arange(length) + 0.0
+    whole = np.floor(edges).astype(np.int64)
+    counts = np.arange(whole[-1] + 1.0)
+    log_factorials = np.concatenate([[0.0], np.cumsum(np.log(counts[1:]))])
+    positive = np.maximum(means, np.finfo(np.float64).tiny)[:, None]
     if dispersion <= 1.0 + 1e-9:
-        reached = special.pdtr(np.floor(edges)[None, :], means[:, None])
+        logs = counts * np.log(positive) - positive - log_factorials
     else:
         # Negative binomial with r = mean / (d - 1) and success probability 1 / d.
-        shape = means / (dispersion - 1)
-        reached = special.betainc(shape[:, None], np.floor(edges)[None, :] + 1, 1 / dispersion)
+        shape = positive / (dispersion - 1)
+        rising = np.cumsum(np.log(shape + counts[:-1]), axis=1)
+        logs = np.pad(rising, ((0, 0), (1, 0))) - log_factorials
+        logs += counts * np.log1p(-1 / dispersion) - shape * np.log(dispersion)
+    reached = np.minimum(np.cumsum(np.exp(logs), axis=1), 1.0)[:, whole]
     return np.asarray(np.diff(reached, axis=1, prepend=0.0), dtype=np.float64)
 
 
