@@ -152,7 +152,9 @@ def _require_clean(images: Storage, reference: str, configuration: machine.Confi
     folders = images.layers(reference)
     public = [pathlib.Path(certifi.where()), folders[0] / _BASE_BUNDLE]
     certificates = configuration.certificates(file.read_text() for file in public)
-    looked_for = layers.marks(configuration.hosts(), certificates, configuration.settings())
+    looked_for = layers.marks(
+        configuration.hosts(machine.public_index()), certificates, configuration.settings()
+    )
     started_s = time.monotonic()
     found = layers.findings(folders, looked_for)
     found += layers.configuration_findings(

@@ -21,7 +21,6 @@ PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 MIRROR_VARIABLE = "FARTHING_DEBIAN_MIRROR"
 _SUITE = "bookworm"
 _PACKAGES = ("python3", "python3-venv", "ca-certificates")
-_MIRROR = "http://mirror.invalid/debian"
 # As in the public slim image: nobody reads manuals in a container.
 _EMPTIED = (
     "var/lib/apt/lists",
@@ -51,7 +50,7 @@ def provide(storage: Storage) -> None:
     root = storage.folder / "base.partial"
     shutil.rmtree(root, ignore_errors=True)
     try:
-        _bootstrap(root, os.environ.get(MIRROR_VARIABLE) or _MIRROR)
+        _bootstrap(root, os.environ.get(MIRROR_VARIABLE))
         _finish(root)
         archive = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
         storage.import_image(archive, REFERENCE, f"ENV PATH={PATH}")
@@ -60,18 +59,18 @@ def provide(storage: Storage) -> None:
     stamp.write_text(wanted)
 
 
-def _bootstrap(root: pathlib.Path, mirror: str) -> None:
+def _bootstrap(root: pathlib.Path, mirror: str | None) -> None:
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}"]
 
     def failed(code: int, tail: list[str]) -> ImageError:
         return ImageError(
-            f"debootstrap from {mirror} failed (exit {code}): {' / '.join(tail[-2:])}.",
+            f"debootstrap from {mirror or 'its default mirror'} failed (exit {code}): {' / '.join(tail[-2:])}.",
             next_step=f"Check the network, or name another mirror in {MIRROR_VARIABLE}.",
         )
 
     commands.run_shown(
         "Base image from Debian packages (about a minute, once)",
-        [*command, _SUITE, str(root), mirror],
+        [*command, _SUITE, str(root), *([mirror] if mirror else [])],
         failed,
     )
 
@@ -98,7 +97,8 @@ def _finish(root: pathlib.Path) -> None:
                 path.unlink()
     for name in _OF_THE_MACHINE:
         (root / name).unlink(missing_ok=True)
-    (root / "etc/apt/sources.list").write_text(f"deb {_MIRROR} {_SUITE} main\n")
+    # Where this machine gets its packages is nobody else's business.
+    (root / "etc/apt/sources.list").write_text("")
     # Builds mount files over these; without them each image would get an empty one of its own.
     for name in ("etc/pip.conf", *_OF_THE_MACHINE):
         (root / name).touch()

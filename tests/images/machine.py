@@ -32,11 +32,23 @@ _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 # Settings of pip that say where packages come from; paths such as find-links mean nothing elsewhere.
 _PIP_KEYS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 _ADDRESS_KEYS = ("index-url", "extra-index-url", "proxy")
-# Named in the metadata of most packages, so finding it says nothing about this machine.
-_PUBLIC_INDEX = "index.invalid"
+_DEFAULT_INDEX = re.compile(r"\(default\s+(https?://[^)\s]+)\)")
 _CERTIFICATE = re.compile(
     r"-----BEGIN CERTIFICATE-----\s(.+?)\s-----END CERTIFICATE-----", re.DOTALL
 )
+
+
+def public_index() -> str:
+    """The host of pip's default index, from pip itself; empty where there is no pip.
+
+    Most packages name it in their metadata, so finding it in a layer says nothing about this machine.
+    """
+    python = shutil.which("python3") or "python3"
+    told = subprocess.run(
+        [python, "-m", "pip", "install", "--help"], capture_output=True, text=True, check=False
+    )
+    found = _DEFAULT_INDEX.search(told.stdout)
+    return (urllib.parse.urlsplit(found[1]).hostname or "") if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +59,13 @@ class Configuration:
     bundle: pathlib.Path | None
     proxies: tuple[str, ...]
 
-    def hosts(self) -> set[str]:
-        """Host names that only this machine's configuration has."""
+    def hosts(self, public: str) -> set[str]:
+        """Host names that only this machine's configuration has; `public` is the index that everybody has."""
         addresses = [self.pip[key] for key in _ADDRESS_KEYS if key in self.pip]
         words = " ".join([*addresses, *self.proxies]).split()
         found = {urllib.parse.urlsplit(word).hostname or "" for word in words}
         found |= set(self.pip.get("trusted-host", "").split())
-        return found - {"", _PUBLIC_INDEX}
+        return found - {"", public}
 
     def certificates(self, public: Iterable[str]) -> list[str]:
         """Certificates that this machine trusts beyond those of the given public bundles."""

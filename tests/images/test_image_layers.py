@@ -101,14 +101,14 @@ def test_hosts_come_from_indexes_and_proxies_but_not_the_public_index() -> None:
     configuration = machine.Configuration(
         pip={
             "index-url": "https://user:pass@index.internal.test/simple",
-            "extra-index-url": "https://index.invalid/simple https://other.test",
+            "extra-index-url": "https://public.test/simple https://other.test",
             "trusted-host": "trusted.test",
             "timeout": "60",
         },
         bundle=None,
         proxies=("http://proxy.test:3128",),
     )
-    assert configuration.hosts() == {
+    assert configuration.hosts("public.test") == {
         "index.internal.test",
         "other.test",
         "trusted.test",
