@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import (
     AT,
     FP32,
+    ON_DEMAND,
     SENTIMENT,
     SPOT,
     after,
@@ -38,6 +39,7 @@ from farthing.core.state import (
     NamespaceSpend,
     PlannerState,
     PoolSpend,
+    ReplicasBefore,
     RunningReplica,
     WorkloadSpend,
 )
@@ -145,6 +147,29 @@ def test_a_restart_with_restored_spends_neither_doubles_nor_loses() -> None:
         workload_spends=before.workload_spends, budget_spends=before.budget_spends
     )
     assert account(seen(120), restored) == account(seen(120), PlannerState())
+
+
+def test_replicas_that_vanished_while_nobody_watched_are_charged_up_to_the_first_look() -> None:
+    # Three ran from 0 s on and were charged until 60 s; at 120 s one of them is left and one is new since 90 s.
+    before = account(seen(60, 3), PlannerState())
+    restored = PlannerState(
+        workload_spends=before.workload_spends,
+        budget_spends=before.budget_spends,
+        before=(ReplicasBefore(workload=SENTIMENT, pool=SPOT, slots=1, count=3, as_of=after(60)),),
+    )
+    one_left = replicas(1, started_at=AT)
+    one_new = (replace(replicas(2, started_at=after(90))[1]),)
+    state = account(seen(120, replicas=(*one_left, *one_new)), restored)
+    # 3 × 60 s, then 60 s of the one left, 2 × 60 s of the vanished, 30 s of the new one: 390 s at 0.30 per hour.
+    assert state.workload_spends[0].amount == Decimal("0.0325")
+    assert state.budget_spends[0].amount == Decimal("0.0325")
+    assert state.before == ()
+
+
+def test_replicas_before_in_a_pool_without_a_price_or_gone_add_nothing() -> None:
+    gone = ReplicasBefore(workload=SENTIMENT, pool=ON_DEMAND, slots=1, count=2, as_of=AT)
+    state = account(seen(60, 0), PlannerState(before=(gone,)))
+    assert state.workload_spends[0].by_pool == ()
 
 
 def test_a_replica_without_a_node_costs_nothing() -> None:

@@ -189,3 +189,17 @@ def test_spend_and_the_last_decision_survive_a_restart() -> None:
     (spend,), (before,) = restored.workload_spends, first.step.state.workload_spends
     assert (spend.period_start, spend.charged_until) == (before.period_start, before.charged_until)
     assert abs(spend.amount - before.amount) < Decimal("0.000000001")
+
+
+def test_what_ran_at_the_last_word_is_known_again_by_its_count() -> None:
+    first = tick(pods={"shop/sentiment-1": objects.pod()})
+    told = objects.service() | {"status": of(first)}
+    (placement,) = told["status"]["placements"]
+    (spend,) = first.step.state.workload_spends
+    (before,) = memory.restored(objects.found(told)).before
+    assert (before.pool, before.count, before.slots, before.as_of) == (
+        placement["pool"],
+        1,
+        1,
+        spend.charged_until,
+    )

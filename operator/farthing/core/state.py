@@ -95,6 +95,17 @@ class RunningReplica:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicasBefore:
+    """Replicas that ran at a checkpoint, whose names were not kept: known again after a restart by their count."""
+
+    workload: WorkloadId
+    pool: PoolName
+    slots: int
+    count: int
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoweringIntent:
     """Since when a workload's wanted count in a pool has been below its current one."""
 
@@ -142,6 +153,8 @@ class PlannerState:
     workload_spends: tuple[WorkloadSpend, ...] = ()
     budget_spends: tuple[BudgetSpend, ...] = ()
     running: tuple[RunningReplica, ...] = ()
+    before: tuple[ReplicasBefore, ...] = ()
+    """Of a restored state only: those that vanished since are charged up to the first tick."""
     lowering: tuple[LoweringIntent, ...] = ()
     corrections: tuple[Correction, ...] = ()
     refused_pools: tuple[RefusedPool, ...] = ()

@@ -1,7 +1,7 @@
 """What survives a restart: spend, learned profiles and the last decisions, read from statuses.
 
-A replica that is still there is charged from the moment the status names, so nothing that ran
-while the operator was down is lost.
+A replica that is still there is charged from the moment the status names, and one that ran then and is gone is
+charged up to the first look, so nothing that ran while the operator was down is lost.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from farthing.core.state import (
     NamespaceSpend,
     PlannerState,
     PoolSpend,
+    ReplicasBefore,
     WorkloadSpend,
 )
 from farthing.kube import documents, translate
@@ -41,6 +42,7 @@ def restored(found: Resources) -> PlannerState:
         budget_spends=tuple(
             taken for one in found.budgets if (taken := _budget_spend(one)) is not None
         ),
+        before=tuple(entry for one in found.services for entry in _replicas_before(one)),
         learned_profiles=tuple(
             profile for one in found.services for profile in _learned_profiles(one)
         ),
@@ -70,6 +72,21 @@ def _workload_spend(service: api.InferenceService) -> WorkloadSpend | None:
         ),
         answered_requests=float(spend.answered_requests),
     )
+
+
+def _replicas_before(service: api.InferenceService) -> Iterable[ReplicasBefore]:
+    spend = service.status.spend
+    until = documents.instant(spend.charged_until) if spend is not None else None
+    slots = {variant.name: variant.slots for variant in service.spec.effective_variants()}
+    for placement in service.status.placements:
+        if until is not None and placement.ready > 0:
+            yield ReplicasBefore(
+                workload=translate.workload_id(service),
+                pool=PoolName(placement.pool),
+                slots=slots.get(placement.variant, 1),
+                count=placement.ready,
+                as_of=until,
+            )
 
 
 def _budget_spend(budget: api.ClusterBudget) -> BudgetSpend | None:
