@@ -142,3 +142,11 @@ def test_what_is_asked_for_by_services_that_are_not_seen_is_left_alone() -> None
     stranger = target(3, workload=SENTIMENT.__class__(namespace="x", name="y"))
     plan = decide(observation(targets=(stranger,))).plan
     assert [t.workload for t in plan.targets] == [SENTIMENT]
+
+
+def test_options_are_weighed_again_once_the_speed_is_known() -> None:
+    blind = decide(seen(rate_rps=20.0, profiles=(), **running(reserved=1)))
+    known = decide(seen(1, rate_rps=20.0, **running(reserved=1)), state=blind.state)
+    (before,), (after_it,) = blind.plan.decisions, known.plan.decisions
+    assert (before.id, before.options[0].latency_s) == (after_it.id, None)
+    assert after_it.options[0].latency_s is not None

@@ -60,7 +60,9 @@ def record(
         mark = DecisionMark(
             workload=workload.id, content=content, id=f"d-{digest[:10]}", at=observation.at
         )
-    if not mark.options:
+    latency_s = _latency_s(workload, verdict.mix, candidates, demand)
+    # Weighed again once the speed is known of a place that was chosen without knowing it.
+    if not mark.options or (mark.options[0].latency_s is None and latency_s is not None):
         mark = replace(
             mark, options=_options(workload, verdict, candidates, excluded, demand, prices)
         )
