@@ -27,29 +27,29 @@ def described(**config: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "sentence"),
+    ("name", "content", "problem"),
     [
-        ("etc/pip.conf", "[global]\n", "/etc/pip.conf is not empty"),
-        ("root/.config/pip/pip.conf", "x", "/root/.config/pip/pip.conf is not empty"),
-        ("etc/resolv.conf", "nameserver 192.0.2.1", "/etc/resolv.conf is not empty"),
-        ("root/.cache/pip/a", "x", "/root/.cache/pip/a was left behind by the build"),
+        ("etc/pip.conf", "[global]\n", "is not empty"),
+        ("root/.config/pip/pip.conf", "x", "is not empty"),
+        ("etc/resolv.conf", "nameserver 192.0.2.1", "is not empty"),
+        ("root/.cache/pip/a", "x", "was left behind by the build"),
         (
             "app/settings.py",
             "INDEX = 'https://index.internal.test/simple'",
-            "/app/settings.py holds the host name index.internal.test",
+            "holds the host name index.internal.test",
         ),
-        ("app/a.ini", SETTINGS, "/app/a.ini holds this machine's settings of pip"),
+        ("app/a.ini", SETTINGS, "holds this machine's settings of pip"),
         (
             "usr/share/bundle.pem",
             CERTIFICATE,
-            "/usr/share/bundle.pem holds a certificate that only this machine trusts",
+            "holds a certificate that only this machine trusts",
         ),
     ],
 )
 def test_what_is_of_the_machine_is_found_and_named(
-    tmp_path: pathlib.Path, name: str, content: str, sentence: str
+    tmp_path: pathlib.Path, name: str, content: str, problem: str
 ) -> None:
-    assert layers.findings([written(tmp_path, name, content)], MARKS) == [sentence]
+    assert layers.findings([written(tmp_path, name, content)], MARKS) == [f"/{name} {problem}"]
 
 
 def test_empty_places_to_mount_over_and_the_image_s_own_files_pass(tmp_path: pathlib.Path) -> None:
